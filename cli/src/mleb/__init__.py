@@ -1,0 +1,1 @@
+"""Measures how well AI agents do machine-learning engineering."""

@@ -1,0 +1,134 @@
+"""Scaffolds and agents: the programs that are measured.
+
+A scaffold is an agent program (AIDE); an agent is a scaffold with a model and settings, id `aide/o1-preview`.
+A scaffold never runs inside the harness: it describes a command, and a runner starts it where the run happens.
+
+A whole plugin in two files:
+
+    # mleb_hello/hooks.py                         # mleb_hello/__main__.py
+    import mleb_core                              import os, shutil
+                                                  shutil.copy(
+    class Hello:                                      f"{os.environ['MLEB_DATA']}/sample_submission.csv",
+        id = "hello"                                  f"{os.environ['MLEB_SUBMISSION']}/submission.csv")
+        summary = "Hands in the sample."
+        def variants(self):
+            return ()
+        def launch(self, context):
+            return mleb_core.Launch([context.python, "-m", "mleb_hello"])
+
+    @mleb_core.hookimpl
+    def mleb_register_agents():
+        return [Hello()]
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any, Protocol, runtime_checkable
+
+from mleb_core.errors import UsageError
+
+__all__ = ["AgentId", "AgentPaths", "Launch", "LaunchContext", "Scaffold"]
+
+
+@dataclass(frozen=True)
+class AgentId:
+    """`scaffold` or `scaffold/variant`."""
+
+    scaffold: str
+    variant: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "AgentId":
+        """Read an agent id.
+
+        Raises:
+            UsageError: empty, or with characters that a directory name cannot hold.
+        """
+        scaffold, _, variant = text.partition("/")
+        parts = [scaffold, variant] if "/" in text else [scaffold]
+        for part in parts:
+            if not part or part.startswith((".", "-")) or not all(c.isalnum() or c in "._-" for c in part):
+                raise UsageError(
+                    f"{text!r} is no agent id; expected SCAFFOLD or SCAFFOLD/VARIANT of letters, digits, . _ -"
+                )
+        return cls(scaffold, variant or None)
+
+    def __str__(self) -> str:
+        return self.scaffold if self.variant is None else f"{self.scaffold}/{self.variant}"
+
+
+@dataclass(frozen=True)
+class AgentPaths:
+    """Where things are, as the agent sees them (a container's paths are not the host's)."""
+
+    home: PurePosixPath
+    """Private home directory, writable."""
+    data: PurePosixPath
+    """The competition's public data, with description.md; read-only where the runner can."""
+    submission: PurePosixPath
+    """Writable; `submission.csv` in it is what counts."""
+    code: PurePosixPath
+    """Writable; code worth keeping. Collected."""
+    logs: PurePosixPath
+    """Writable; logs and journals worth keeping. Collected."""
+    instructions: PurePosixPath
+    """The text file that tells the agent what to do."""
+
+
+@dataclass(frozen=True)
+class LaunchContext:
+    """What a scaffold knows when it describes its command."""
+
+    competition_id: str
+    """Neutral when the run is obfuscated."""
+    seed: int
+    """Repetition index, 0-based."""
+    variant: str | None
+    """What stands behind the slash of the agent id."""
+    model: str | None
+    """Model asked for with --model."""
+    settings: Mapping[str, Any]
+    """Settings asked for with --set, validated against `settings_type` where the scaffold has one."""
+    time_limit_s: float
+    """Wall-clock seconds that the agent gets."""
+    step_limit: int | None
+    """Steps that the agent gets; None: as many as it likes."""
+    paths: AgentPaths
+    """Where things are."""
+    python: str
+    """A Python interpreter, where the run happens, that has the scaffold's own package."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to start an agent. The runner adds the environment of the run (MLEB_*, HOME, TIME_LIMIT_SECS, ...)."""
+
+    argv: Sequence[str]
+    """Program and arguments."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Further environment variables."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """Files to put into the agent's home first, by relative path."""
+
+
+@runtime_checkable
+class Scaffold(Protocol):
+    """An agent program. Optional attribute: `settings_type`, a pydantic model class of its settings."""
+
+    id: str
+    """First part of its agents' ids."""
+    summary: str
+    """One line for listings."""
+
+    def variants(self) -> Iterable[str]:
+        """Variants known by name, such as models with published settings; may be empty."""
+        ...
+
+    def launch(self, context: LaunchContext) -> Launch:
+        """Describe the command of one run.
+
+        Raises:
+            UsageError: the variant, model or settings are not usable.
+        """
+        ...

@@ -1,0 +1,210 @@
+"""Every path that mleb writes, in one place; and how files are written whole.
+
+    DATA/<id>[@N]/raw | prepared/public | prepared/private | leaderboard.csv | prepared.json
+    RUNS/<run-group>/group.json report.* and <competition>/<agent>/<seed>/...
+
+A file that stands under its name is whole: it was written beside it, flushed to disk and renamed.
+"""
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["CompetitionData", "GroupLayout", "RunLayout", "default_data_dir", "write_json", "write_whole"]
+
+
+def default_data_dir() -> Path:
+    """Where data lies unless told otherwise: $MLEB_DATA_DIR, else mleb/data in the user's data directory."""
+    if given := os.environ.get("MLEB_DATA_DIR"):
+        return Path(given).expanduser()
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser() / "mleb" / "data"
+
+
+def write_whole(path: Path, content: bytes | str, *, durable: bool = True) -> None:
+    """Write a file so that at any instant the old or the new content stands under its name, never a part.
+
+    Args:
+        durable: also flush to disk, so that the content survives a power cut.
+
+    Raises:
+        OSError: as open, write and rename give it; no temporary file is left behind.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            if durable:
+                os.fsync(stream.fileno())
+        os.chmod(name, 0o644)  # mkstemp gives 0600; results are meant to be shared
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
+    """`write_whole` of a value as indented JSON with a final newline."""
+    write_whole(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", durable=durable)
+
+
+@dataclass(frozen=True)
+class CompetitionData:
+    """One competition's data, `DATA/<label>`, label as in `Competition.label`."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, data_dir: Path, label: str) -> "CompetitionData":
+        """The data of the competition `label` under `data_dir`."""
+        return cls(data_dir / label)
+
+    @property
+    def raw(self) -> Path:
+        """The download, as it came. Editions share it: that of `iris@2` is that of `iris`."""
+        return self.root.with_name(self.root.name.partition("@")[0]) / "raw"
+
+    @property
+    def prepared(self) -> Path:
+        """Public and private; there only when whole."""
+        return self.root / "prepared"
+
+    @property
+    def public(self) -> Path:
+        """What an agent may see."""
+        return self.prepared / "public"
+
+    @property
+    def private(self) -> Path:
+        """What an agent may not see."""
+        return self.prepared / "private"
+
+    @property
+    def manifest(self) -> Path:
+        """Checksums and origin of the prepared files."""
+        return self.root / "prepared.json"
+
+    @property
+    def leaderboard(self) -> Path:
+        """All human scores, where they were fetched: CSV with a `score` column."""
+        return self.root.with_name(self.root.name.partition("@")[0]) / "leaderboard.csv"
+
+
+@dataclass(frozen=True)
+class RunLayout:
+    """One run's directory."""
+
+    root: Path
+
+    @property
+    def run(self) -> Path:
+        """State of the run."""
+        return self.root / "run.json"
+
+    @property
+    def events(self) -> Path:
+        """What happened, a JSON object a line."""
+        return self.root / "events.jsonl"
+
+    @property
+    def log(self) -> Path:
+        """Everything that the agent printed, byte for byte."""
+        return self.root / "agent.log"
+
+    @property
+    def submission_dir(self) -> Path:
+        """Collected submission files."""
+        return self.root / "submission"
+
+    @property
+    def submission(self) -> Path:
+        """The file that counts."""
+        return self.submission_dir / "submission.csv"
+
+    @property
+    def code(self) -> Path:
+        """Collected code."""
+        return self.root / "code"
+
+    @property
+    def logs(self) -> Path:
+        """Collected logs of the agent's own."""
+        return self.root / "logs"
+
+    @property
+    def snapshots(self) -> Path:
+        """Earlier submissions with their times."""
+        return self.root / "snapshots"
+
+    @property
+    def report(self) -> Path:
+        """The run's report."""
+        return self.root / "report.json"
+
+    @property
+    def work(self) -> Path:
+        """What a runner needs while the run goes on (agent home, process records); removed afterwards."""
+        return self.root / "work"
+
+
+@dataclass(frozen=True)
+class GroupLayout:
+    """One run group's directory."""
+
+    root: Path
+
+    @property
+    def group(self) -> Path:
+        """The frozen configuration."""
+        return self.root / "group.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held (flock) by the harness at work on the group."""
+        return self.root / "group.lock"
+
+    @property
+    def report_json(self) -> Path:
+        """The group's report."""
+        return self.root / "report.json"
+
+    @property
+    def report_markdown(self) -> Path:
+        """The group's report for people."""
+        return self.root / "report.md"
+
+    @property
+    def report_csv(self) -> Path:
+        """One line a run."""
+        return self.root / "report.csv"
+
+    @property
+    def grading_report(self) -> Path:
+        """The report in MLE-bench's format."""
+        return self.root / "grading_report.json"
+
+    def run(self, competition: str, agent: str, seed: int) -> RunLayout:
+        """The directory of one run; `/` in an agent id becomes `__`."""
+        return RunLayout(self.root / competition / agent.replace("/", "__") / str(seed))
+
+    def runs(self) -> Iterator[RunLayout]:
+        """The runs that have a run.json, by path."""
+        for path in sorted(self.root.glob("*/*/*/run.json")):
+            yield RunLayout(path.parent)
+
+
+def group_name(agent: str, started: str) -> str:
+    """Directory name of a new group, `<timestamp>_run-group_<agent>` as published runs are named.
+
+    Args:
+        started: ISO 8601 time, such as 2026-01-31T12:00:00+00:00.
+    """
+    stamp = re.sub(r"\+.*|\..*|Z", "", started).replace(":", "-")
+    return f"{stamp}_run-group_{agent.replace('/', '__')}"

@@ -1,0 +1,196 @@
+"""Lookup of what plugins registered: by id, by split, with "did you mean"."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mleb_core.agent import AgentId, Scaffold
+from mleb_core.competition import Competition
+from mleb_core.errors import PluginError, UnknownIdError, UsageError
+from mleb_core.plugins import LoadedPlugin, PluginManager, load_plugins
+
+if TYPE_CHECKING:
+    from mleb_core.engine.protocol import Engine
+    from mleb_core.grading.protocol import Grader
+    from mleb_core.runner.protocol import Runner
+
+__all__ = ["SPLIT_ALIASES", "Registry"]
+
+SPLIT_ALIASES: Mapping[str, str] = {"lite": "low", "split75": "all"}
+"""Other names of splits: the benchmark's own."""
+
+
+class Registry:
+    """Everything that the plugins of a manager registered.
+
+    A plugin that fails meanwhile, or whose id another plugin has already, keeps its error in its record and
+    gives nothing; looking up its id raises that error.
+    """
+
+    def __init__(self, manager: PluginManager | None = None) -> None:
+        """Args:
+        manager: the plugins; None: all that are installed.
+        """
+        self.manager = load_plugins() if manager is None else manager
+        self._lost: dict[tuple[str, str], LoadedPlugin] = {}
+        self._owners: dict[tuple[str, str], LoadedPlugin] = {}
+
+    @cached_property
+    def competitions(self) -> Mapping[str, Competition]:
+        """By id."""
+        return self._collect("competition", "mleb_register_competitions", Competition)
+
+    @cached_property
+    def scaffolds(self) -> Mapping[str, Scaffold]:
+        """By id."""
+        return self._collect("agent", "mleb_register_agents", Scaffold)
+
+    @cached_property
+    def graders(self) -> "Mapping[str, Grader]":
+        """By id."""
+        from mleb_core.grading.protocol import Grader
+
+        return self._collect("grader", "mleb_register_graders", Grader)
+
+    @cached_property
+    def runners(self) -> "Mapping[str, Runner]":
+        """By id, core's own first."""
+        from mleb_core.runner.local import LocalRunner
+        from mleb_core.runner.protocol import Runner
+
+        return self._collect("runner", "mleb_register_runners", Runner, (LocalRunner(),))
+
+    @cached_property
+    def engines(self) -> "Mapping[str, Engine]":
+        """By id, core's own first."""
+        from mleb_core.engine.local import LocalEngine
+        from mleb_core.engine.protocol import Engine
+
+        return self._collect("engine", "mleb_register_engines", Engine, (LocalEngine(),))
+
+    @property
+    def splits(self) -> Mapping[str, tuple[str, ...]]:
+        """Competition ids by split."""
+        found: dict[str, list[str]] = {}
+        for competition in self.competitions.values():
+            for split in competition.splits:
+                found.setdefault(split, []).append(competition.id)
+        return {name: tuple(ids) for name, ids in sorted(found.items())}
+
+    def competition(self, label: str) -> Competition:
+        """A competition by id or label (`iris`, `iris@2`).
+
+        Raises:
+            UnknownIdError: no such id.
+            UsageError: no such edition.
+            PluginError: the plugin that brings it does not work.
+        """
+        id, _, edition = label.partition("@")
+        competition: Competition = self._get("competition", self.competitions, id)
+        if not edition:
+            return competition
+        if not edition.isdigit():
+            raise UsageError(f"{label!r}: expected ID@N with a number N after the @")
+        return competition.in_edition(int(edition))
+
+    def split(self, name: str) -> list[Competition]:
+        """The competitions of a split: its name, an alias, or a text file with an id a line (# comments).
+
+        Raises:
+            UnknownIdError: no such split, or the file names an unknown competition.
+        """
+        splits = self.splits
+        ids: Iterable[str]
+        if (known := SPLIT_ALIASES.get(name, name)) in splits:
+            ids = splits[known]
+        elif Path(name).is_file():
+            lines = (line.partition("#")[0].strip() for line in Path(name).read_text(encoding="utf-8").splitlines())
+            ids = dict.fromkeys(line for line in lines if line)
+        else:
+            raise UnknownIdError("split", name, [*splits, *(a for a, s in SPLIT_ALIASES.items() if s in splits)])
+        return [self.competition(id) for id in ids]
+
+    def scaffold(self, agent: str) -> tuple[Scaffold, AgentId]:
+        """The scaffold of an agent id.
+
+        Raises:
+            UnknownIdError: no such scaffold.
+            UsageError: not an agent id.
+            PluginError: the plugin that brings it does not work.
+        """
+        agent_id = AgentId.parse(agent)
+        return self._get("agent", self.scaffolds, agent_id.scaffold), agent_id
+
+    def grader(self, id: str) -> "Grader":
+        """A grader by id.
+
+        Raises:
+            UnknownIdError: no such id.
+            PluginError: the plugin that brings it does not work.
+        """
+        grader: Grader = self._get("grader", self.graders, id)
+        return grader
+
+    def runner(self, id: str) -> "Runner":
+        """A runner by id; raises as `grader`."""
+        runner: Runner = self._get("runner", self.runners, id)
+        return runner
+
+    def engine(self, id: str) -> "Engine":
+        """An engine by id; raises as `grader`."""
+        engine: Engine = self._get("engine", self.engines, id)
+        return engine
+
+    def owner(self, kind: str, id: str) -> LoadedPlugin | None:
+        """The plugin that registered an id of a kind ("competition", "agent", ...); None for core's own."""
+        return self._owners.get((kind, id))
+
+    def load_all(self) -> None:
+        """Collect every kind, so that each plugin's record holds the errors that only show then."""
+        for kind in ("competitions", "scaffolds", "graders", "runners", "engines"):
+            getattr(self, kind)
+
+    def _collect(self, kind: str, hook: str, protocol: type, own: Iterable[Any] = ()) -> dict[str, Any]:
+        found: dict[str, Any] = {item.id: item for item in own}
+        core_ids = set(found)
+        for record, items in self.manager.collect(hook):
+            for item in items:
+                problem = _problem(item, kind, protocol)
+                if problem is None and item.id in found:
+                    owner = self._owners.get((kind, item.id))
+                    by = "mleb-core" if item.id in core_ids or owner is None else owner.distribution
+                    problem = f"{kind} {item.id!r} is registered by {by} already"
+                if problem is not None:
+                    record.error = record.error or problem
+                    if isinstance(getattr(item, "id", None), str):
+                        self._lost.setdefault((kind, item.id), record)
+                    continue
+                found[item.id] = item
+                self._owners[kind, item.id] = record
+        return dict(sorted(found.items()))
+
+    def _get(self, kind: str, found: Mapping[str, Any], id: str) -> Any:
+        if id in found:
+            return found[id]
+        if record := self._lost.get((kind, id)):
+            raise PluginError(f"plugin {record.name} ({record.distribution} {record.version}): {record.error}")
+        self.manager.check(id)
+        raise UnknownIdError(kind, id, found)
+
+
+def _problem(item: Any, kind: str, protocol: type) -> str | None:
+    """What keeps an object from being used as its kind; None if nothing does."""
+    if not isinstance(getattr(item, "id", None), str) or not item.id:
+        return f"a registered {kind} has no id: {item!r:.80}"
+    if protocol is Competition:
+        return None if isinstance(item, Competition) else f"{item!r:.80} is no mleb_core.Competition"
+    missing = [name for name in _members(protocol) if not hasattr(item, name)]
+    return f"{kind} {item.id!r} lacks {', '.join(missing)}" if missing else None
+
+
+def _members(protocol: type) -> list[str]:
+    names: Callable[[type], Any] = lambda p: getattr(p, "__protocol_attrs__", None) or (  # noqa: E731
+        set(p.__annotations__) | {n for n in vars(p) if not n.startswith("_")}
+    )
+    return sorted(names(protocol))

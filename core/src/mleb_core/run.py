@@ -1,0 +1,198 @@
+"""Runs and run groups as they are written to disk, and the events between.
+
+    pending -> preparing -> running -> collecting -> grading -> finished
+                                   \\-> failed | timed_out | cancelled | interrupted
+"""
+
+import enum
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["Cause", "Limits", "Outcome", "Run", "RunGroup", "RunKey", "RunStatus", "append_event", "now"]
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601 to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class RunStatus(enum.StrEnum):
+    """Where a run stands."""
+
+    PENDING = "pending"
+    PREPARING = "preparing"
+    RUNNING = "running"
+    COLLECTING = "collecting"
+    GRADING = "grading"
+    FINISHED = "finished"
+    """Agent ended by itself with exit code 0; graded."""
+    FAILED = "failed"
+    """See the cause. An agent error is graded all the same if there is a submission."""
+    TIMED_OUT = "timed_out"
+    """The agent's time was up; graded."""
+    CANCELLED = "cancelled"
+    """Asked to stop, twice; not graded."""
+    INTERRUPTED = "interrupted"
+    """The harness stopped meanwhile; `--resume` takes it up again."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens to the run, not even on --resume."""
+        return self in (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.TIMED_OUT)
+
+
+class Cause(enum.StrEnum):
+    """Why a run did not simply finish."""
+
+    AGENT_ERROR = "agent_error"
+    """The agent ended with a failure, was killed for memory, or crashed. Graded if it left a submission."""
+    AGENT_TIMEOUT = "agent_timeout"
+    """Time was up. Graded."""
+    SANDBOX_FAILURE = "sandbox_failure"
+    """The place where it ran broke. Tried again."""
+    HARNESS_FAILURE = "harness_failure"
+    """mleb itself failed. Tried again."""
+    CANCELLED = "cancelled"
+    """A person stopped it."""
+
+
+class Frozen(BaseModel):
+    """Read-only record; unknown keys of later versions are kept out but do no harm."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Limits(Frozen):
+    """What one run may use."""
+
+    time_s: float = 24 * 3600.0
+    """Wall-clock seconds."""
+    grace_s: float = 10.0
+    """Seconds between the polite signal and the final one when time is up."""
+    memory_bytes: int | None = None
+    """Resident memory of all its processes together; None: no limit."""
+    steps: int | None = None
+    """Steps, told to the agent as STEP_LIMIT."""
+    cpus: float | None = None
+    """Processor cores; None: all. A runner that cannot limit them says so."""
+    gpus: int = 0
+    """Whole GPUs."""
+    log_bytes: int = 10 * 1024**3
+    """agent.log is cut at this size, with a line that says so."""
+    collect_bytes: int = 10 * 1024**3
+    """Largest total size that is collected from submission, code and logs."""
+
+
+class RunKey(Frozen):
+    """What makes a run one of its kind within a group."""
+
+    competition: str
+    """Competition label, edition included (`iris@2`)."""
+    agent: str
+    """Agent id."""
+    seed: int
+    """Repetition index, from 0."""
+
+    def __str__(self) -> str:
+        return f"{self.competition} {self.agent} seed {self.seed}"
+
+
+class Outcome(Frozen):
+    """How the agent's part of a run ended, as the runner saw it."""
+
+    status: RunStatus
+    """FINISHED, FAILED, TIMED_OUT, CANCELLED or INTERRUPTED."""
+    cause: Cause | None = None
+    """None when finished."""
+    message: str = ""
+    """One line for people: what happened."""
+    exit_code: int | None = None
+    """Of the agent's main process; negative: the signal that killed it."""
+    runtime_s: float = 0.0
+    """Wall-clock seconds from start to end of the agent."""
+    peak_memory_bytes: int | None = None
+    """Largest resident memory seen."""
+    refused: tuple[str, ...] = ()
+    """Files that were not collected, each `path: why`."""
+
+
+class Run(Frozen):
+    """run.json: the state of one run."""
+
+    format_version: int = 1
+    """Version of this file's format."""
+    key: RunKey
+    """Competition, agent and seed."""
+    group: str
+    """Name of the run group."""
+    status: RunStatus = RunStatus.PENDING
+    """Where it stands."""
+    attempt: int = 0
+    """How often it was started; 1 is the first time."""
+    outcome: Outcome | None = None
+    """How the agent's part ended, once it has."""
+    created_at: str
+    """UTC, ISO 8601."""
+    started_at: str | None = None
+    """Start of the last attempt."""
+    ended_at: str | None = None
+    """When the status became final."""
+
+
+class RunGroup(Frozen):
+    """group.json: what was asked for. Frozen when the group starts."""
+
+    format_version: int = 1
+    """Version of this file's format."""
+    name: str
+    """Directory name."""
+    created_at: str
+    """UTC, ISO 8601."""
+    competitions: tuple[str, ...]
+    """Competition labels."""
+    agents: tuple[str, ...]
+    """Agent ids."""
+    seeds: int
+    """Number of repetitions."""
+    split: str | None = None
+    """The split asked for, where one was."""
+    model: str | None = None
+    """Model asked for."""
+    settings: dict[str, Any] = {}
+    """Agent settings asked for."""
+    runner: str
+    """Runner id."""
+    engine: str
+    """Engine id."""
+    workers: int
+    """Runs at a time."""
+    retries: int = 2
+    """Further attempts after a sandbox or harness failure."""
+    limits: Limits
+    """What one run may use."""
+    data_dir: str
+    """Where the data was."""
+    plugins: dict[str, str] = {}
+    """Distributions in use, with versions."""
+    digests: dict[str, str] = {}
+    """sha256 of each competition's prepared manifest, by label."""
+
+    def keys(self) -> list[RunKey]:
+        """All runs asked for: seeds outermost, so that a stopped group has whole seeds first."""
+        return [
+            RunKey(competition=competition, agent=agent, seed=seed)
+            for seed in range(self.seeds)
+            for competition in self.competitions
+            for agent in self.agents
+        ]
+
+
+def append_event(path: Path, event: str, **details: Any) -> None:
+    """Add one line to an event log; a line is written in one call, so that it is there whole or not at all."""
+    line = json.dumps({"time": now(), "event": event, **details}, ensure_ascii=False)
+    with open(path, "ab", buffering=0) as stream:
+        stream.write(line.encode() + b"\n")

@@ -1,0 +1,108 @@
+"""What a runner is: the place where one run happens."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from mleb_core.agent import Scaffold
+from mleb_core.layout import RunLayout
+from mleb_core.run import Limits, Outcome, RunKey
+
+__all__ = ["Isolation", "Job", "Runner", "Stop"]
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """What a runner keeps from an agent. What it cannot give it says, once, before the first run."""
+
+    files: bool
+    """The agent sees no file of the host but its own."""
+    network: bool
+    """The agent reaches nothing but the gateway."""
+    memory: bool
+    """A hard limit kept by the kernel."""
+    processes: bool
+    """No process outlives the run."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run for a runner."""
+
+    key: RunKey
+    """Which run."""
+    layout: RunLayout
+    """Its directory; exists. The runner writes agent.log, submission/, code/, logs/ and its own work/."""
+    public: Path
+    """The competition's public data on the host."""
+    description: str
+    """description.md as the agent shall see it."""
+    instructions: str
+    """instructions.txt as the agent shall see it."""
+    scaffold: Scaffold
+    """Describes the command."""
+    variant: str | None
+    """Second part of the agent id."""
+    model: str | None
+    """Model asked for."""
+    settings: Mapping[str, Any]
+    """Agent settings, validated."""
+    limits: Limits
+    """What it may use."""
+    env: Mapping[str, str]
+    """Further environment for the agent."""
+
+
+class Stop:
+    """How the harness asks runners to end early. Thread-safe; shared by all runs of a group."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+
+    def set(self) -> None:
+        """Ask every run under way to end now (the agent is killed; the run counts as interrupted)."""
+        self.event.set()
+
+    def is_set(self) -> bool:
+        """Whether `set` was called."""
+        return self.event.is_set()
+
+
+@runtime_checkable
+class Runner(Protocol):
+    """Runs agents, each in a place of its own. One object serves many runs from many threads at once."""
+
+    id: str
+    """Name for --runner."""
+    summary: str
+    """One line for listings."""
+    isolation: Isolation
+    """What it keeps from an agent."""
+
+    def check(self, limits: Limits) -> None:
+        """Before anything starts: can runs with these limits happen here?
+
+        Raises:
+            RunnerError: one line that says what is missing and the command that helps.
+        """
+        ...
+
+    def run(self, job: Job, stop: Stop) -> Outcome:
+        """Run an agent to its end and collect what it left; blocks.
+
+        What a former attempt left behind (a dead harness's processes, half a directory) is found by the
+        run's directory and either taken up again or removed first. Returns when no process of the run is
+        left. After it, agent.log, submission/, code/ and logs/ hold regular files only; links, devices,
+        and whatever is too large are refused and named in the outcome.
+
+        Returns:
+            FINISHED: exit code 0. FAILED with AGENT_ERROR: another exit code, a signal, out of memory.
+            TIMED_OUT with AGENT_TIMEOUT. INTERRUPTED when `stop` was set meanwhile.
+
+        Raises:
+            UsageError: the scaffold refuses its variant, model or settings.
+            SandboxError: the place broke; the run may be tried again.
+        """
+        ...

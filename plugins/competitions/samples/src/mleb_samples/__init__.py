@@ -1,0 +1,1 @@
+"""Small real competitions that need no download."""

@@ -1,0 +1,1 @@
+"""General metrics and the graders around them."""
