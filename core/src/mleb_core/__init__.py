@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "mleb_core.agent": ("AgentId", "AgentPaths", "Launch", "LaunchContext", "Scaffold"),
     "mleb_core.competition": ("Competition", "competitions_in"),
+    "mleb_core.evaluate": ("EvalRequest", "evaluate", "plan", "resume"),
     "mleb_core.errors": (
         "CompetitionError",
         "GraderError",

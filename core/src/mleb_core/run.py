@@ -133,6 +133,8 @@ class Run(Frozen):
     """Where it stands."""
     attempt: int = 0
     """How often it was started; 1 is the first time."""
+    failures: int = 0
+    """How many attempts ended in a sandbox or harness failure; interruptions do not count."""
     outcome: Outcome | None = None
     """How the agent's part ended, once it has."""
     created_at: str
@@ -141,6 +143,12 @@ class Run(Frozen):
     """Start of the last attempt."""
     ended_at: str | None = None
     """When the status became final."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether --resume leaves it alone: it ended, and not through a fault of the sandbox or of mleb."""
+        faults = (Cause.SANDBOX_FAILURE, Cause.HARNESS_FAILURE)
+        return self.status.ended and (self.outcome is None or self.outcome.cause not in faults)
 
 
 class RunGroup(Frozen):

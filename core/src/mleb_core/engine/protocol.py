@@ -9,7 +9,9 @@ from mleb_core.runner.protocol import Stop
 __all__ = ["Engine", "Execute"]
 
 Execute = Callable[[RunKey, Stop], Run]
-"""Carries one run through all its states, writes its directory, returns the final state; does not raise."""
+"""Carries one run through all its states, writes its directory, returns the final state.
+
+Raises RunGroupError, and nothing else, when the group's directory can no longer be written."""
 
 
 @runtime_checkable
@@ -28,5 +30,6 @@ class Engine(Protocol):
 
         Raises:
             RunnerError: the runs can never be placed.
+            RunGroupError: from `execute`; the runs under way are asked to stop and waited for first.
         """
         ...

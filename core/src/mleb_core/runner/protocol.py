@@ -40,7 +40,7 @@ class Job:
     description: str
     """description.md as the agent shall see it."""
     instructions: str
-    """instructions.txt as the agent shall see it."""
+    """instructions.txt; the runner fills in its paths with `mleb_core.instructions.fill_in`."""
     scaffold: Scaffold
     """Describes the command."""
     variant: str | None

@@ -1,0 +1,309 @@
+"""The main job: from what a user asks for to a graded report.
+
+`plan` checks everything and writes nothing; `evaluate` plans, prepares data that can be made on the spot,
+runs and grades; `resume` goes on with a group that was cut off. Here registry, engine, runner, grading and
+report meet, and nowhere else.
+"""
+
+import contextlib
+import fcntl
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from mleb_core.competition import Competition
+from mleb_core.errors import NotPreparedError, RunGroupError, UsageError
+from mleb_core.execute import Executor, read_run
+from mleb_core.grading.pool import GradingPool
+from mleb_core.layout import GroupLayout, group_name, write_whole
+from mleb_core.prepare import data_digest, prepare, require_prepared
+from mleb_core.registry import Registry
+from mleb_core.report.build import group_report
+from mleb_core.report.collect import collect_group, load_group, write_group_reports
+from mleb_core.report.models import GroupReport
+from mleb_core.run import Limits, Run, RunGroup, RunKey, now
+from mleb_core.runner.protocol import Stop
+
+__all__ = ["EvalRequest", "evaluate", "plan", "resume", "unsettled"]
+
+OnChange = Callable[[Run], None]
+"""Told of each change of a run's status, from the run's thread."""
+OnNotice = Callable[[str], None]
+"""Told of what a user should know, one line each."""
+
+
+@dataclass(frozen=True)
+class EvalRequest:
+    """What to evaluate, and how."""
+
+    agents: tuple[str, ...]
+    """Agent ids."""
+    competitions: tuple[str, ...]
+    """Competition ids or labels."""
+    data_dir: Path
+    """Where prepared data lies, or is made."""
+    output: Path
+    """Directory that holds run groups; made if missing."""
+    split: str | None = None
+    """Name of the split that the competitions are, for the report."""
+    seeds: int = 1
+    """Repetitions of each agent on each competition."""
+    model: str | None = None
+    """Model for the agents."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings for the agents."""
+    runner: str = "local"
+    """Runner id."""
+    engine: str = "local"
+    """Engine id."""
+    workers: int = 1
+    """Runs at a time."""
+    retries: int = 2
+    """Further attempts after a failure that is not the agent's."""
+    limits: Limits = Limits()
+    """What one run may use."""
+    prepare: bool = True
+    """Make data that needs no download where it is missing."""
+
+
+def plan(request: EvalRequest, registry: Registry) -> RunGroup:
+    """Check that everything asked for can be done; write nothing.
+
+    Raises:
+        UsageError: nothing asked for, an unknown id, a number out of range, settings that an agent refuses.
+        PluginError: what was asked for comes from a plugin that does not work.
+        CompetitionError: a competition's folder is wrong, or contradicts its grader's direction.
+        RunnerError: the runner cannot work here with these limits.
+        NotPreparedError: data is missing and cannot be made on the spot.
+    """
+    for name, values in (("competition", request.competitions), ("agent", request.agents)):
+        if not values:
+            raise UsageError(f"no {name} was asked for")
+        if twice := [value for value in dict.fromkeys(values) if values.count(value) > 1]:
+            raise UsageError(f"{name} {twice[0]} was asked for twice")
+    for name, number, least in (("seeds", request.seeds, 1), ("workers", request.workers, 1), ("retries", request.retries, 0)):
+        if number < least:
+            raise UsageError(f"{name} must be at least {least}, got {number}")
+    if not request.limits.time_s > 0:
+        raise UsageError(f"the time limit must be above 0 seconds, got {request.limits.time_s:g}")
+    settings = dict(request.settings)
+    for agent in request.agents:
+        settings = checked_settings(registry, agent, settings)
+    competitions = [registry.competition(label) for label in request.competitions]
+    digests = {}
+    for competition in competitions:
+        check_competition(competition, registry)
+        with contextlib.suppress(NotPreparedError):
+            digests[competition.label] = data_digest(competition, request.data_dir)
+        if competition.label not in digests and not (request.prepare and competition.spec.source.kind == "python"):
+            require_prepared(competition, request.data_dir)
+    registry.engine(request.engine)
+    registry.runner(request.runner).check(request.limits)
+    created = now()
+    return RunGroup(
+        name=group_name("+".join(request.agents)[:100], created),
+        created_at=created,
+        competitions=tuple(competition.label for competition in competitions),
+        agents=request.agents,
+        seeds=request.seeds,
+        split=request.split,
+        model=request.model,
+        settings=settings,
+        runner=request.runner,
+        engine=request.engine,
+        workers=request.workers,
+        retries=request.retries,
+        limits=request.limits,
+        data_dir=str(request.data_dir.absolute()),
+        plugins=plugin_versions(registry),
+        digests=digests,
+    )
+
+
+def evaluate(
+    request: EvalRequest,
+    registry: Registry,
+    *,
+    on_change: OnChange | None = None,
+    on_notice: OnNotice | None = None,
+    on_group: Callable[[Path, RunGroup], None] | None = None,
+    stop: Stop | None = None,
+) -> GroupReport:
+    """Run and grade everything asked for, in a new group directory below `request.output`.
+
+    Args:
+        on_group: told the group's directory and its frozen configuration before the first run starts.
+        stop: set it to end early: runs under way are interrupted, `resume` goes on with the rest.
+
+    Raises:
+        as `plan`; PreparationError: data could not be made; RunGroupError: the output cannot be written.
+    """
+    group = plan(request, registry)
+    notice = on_notice or (lambda line: None)
+    digests = dict(group.digests)
+    for label in group.competitions:
+        competition = registry.competition(label)
+        if label not in digests:
+            notice(f"preparing {label}")
+            prepare(competition, request.data_dir, progress=on_notice)
+            digests[label] = data_digest(competition, request.data_dir)
+    directory, group = _create(request.output, group.model_copy(update={"digests": digests}))
+    if on_group is not None:
+        on_group(directory, group)
+    return _carry_out(directory, group, registry, group.keys(), group.workers, on_change, notice, stop)
+
+
+def resume(
+    directory: Path,
+    registry: Registry,
+    *,
+    workers: int | None = None,
+    on_change: OnChange | None = None,
+    on_notice: OnNotice | None = None,
+    on_group: Callable[[Path, RunGroup], None] | None = None,
+    stop: Stop | None = None,
+) -> GroupReport:
+    """Go on with a group: what ended is kept, what was cut off is taken up, the rest is run.
+
+    Args:
+        directory: the group's directory.
+        workers: runs at a time, where it shall differ from before.
+
+    Raises:
+        RunGroupError: no group, a damaged one, one that another mleb is at work on, or data that has
+            changed since it began.
+        as `plan` for plugins, competitions, runner and data that are no longer there.
+    """
+    group = load_group(directory)
+    data_dir = Path(group.data_dir)
+    for label in group.competitions:
+        competition = registry.competition(label)
+        check_competition(competition, registry)
+        digest = data_digest(competition, data_dir)
+        if digest != group.digests.get(label, digest):
+            raise RunGroupError(
+                f"{label}: the data in {data_dir} is not the data that {directory.name} began with; start a new group"
+            )
+    for agent in group.agents:
+        checked_settings(registry, agent, group.settings)
+    registry.runner(group.runner).check(group.limits)
+    if on_group is not None:
+        on_group(directory, group)
+    keys = unsettled(directory, group)
+    notice = on_notice or (lambda line: None)
+    return _carry_out(directory, group, registry, keys, workers or group.workers, on_change, notice, stop)
+
+
+def unsettled(directory: Path, group: RunGroup) -> list[RunKey]:
+    """The runs of a group that have not ended for good, in the order of their start."""
+    layout = GroupLayout(directory)
+    keys = []
+    for key in group.keys():
+        run = read_run(layout.run(key.competition, key.agent, key.seed))
+        if run is None or not run.settled:
+            keys.append(key)
+    return keys
+
+
+def checked_settings(registry: Registry, agent: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """An agent's settings, validated by its scaffold's `settings_type`.
+
+    Raises:
+        UsageError: a setting is unknown or wrong, or the scaffold has none.
+    """
+    from pydantic import ValidationError
+
+    scaffold, _ = registry.scaffold(agent)
+    settings_type = getattr(scaffold, "settings_type", None)
+    if settings_type is None:
+        if settings:
+            raise UsageError(f"agent {agent} has no settings, got {', '.join(settings)}")
+        return {}
+    try:
+        checked: dict[str, Any] = settings_type.model_validate(dict(settings)).model_dump(mode="json", exclude_unset=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(map(str, first["loc"]))
+        raise UsageError(f"setting agent.{name} of {agent}: {first['msg']}, got {first['input']!r:.60}") from None
+    return checked
+
+
+def check_competition(competition: Competition, registry: Registry) -> None:
+    """Read a competition's files and find its grader.
+
+    Raises:
+        CompetitionError: a file is missing or wrong, or the leaderboard's direction is not the grader's.
+        UnknownIdError: there is no such grader.
+    """
+    from mleb_core.grading.grade import check_direction
+
+    _ = competition.description
+    check_direction(competition, registry.grader(competition.spec.grading.grader))
+
+
+def plugin_versions(registry: Registry) -> dict[str, str]:
+    """Versions by distribution: core and every plugin that works."""
+    working = {plugin.distribution: plugin.version for plugin in registry.manager.plugins if plugin.error is None}
+    return {"mleb-core": version("mleb-core"), **dict(sorted(working.items()))}
+
+
+def _carry_out(
+    directory: Path,
+    group: RunGroup,
+    registry: Registry,
+    keys: list[RunKey],
+    workers: int,
+    on_change: OnChange | None,
+    notice: OnNotice,
+    stop: Stop | None,
+) -> GroupReport:
+    """Run and grade `keys`, then write the group's report."""
+    stop = stop or Stop()
+    engine, runner = registry.engine(group.engine), registry.runner(group.runner)
+    if keys and not all(vars(runner.isolation).values()):
+        gaps = ", ".join(name for name, kept in vars(runner.isolation).items() if not kept)
+        notice(f"runner {runner.id} does not isolate agents ({gaps}); use it for code that you trust")
+    with _held(directory), GradingPool(workers=min(workers, 4)) as pool:
+        executor = Executor(group, GroupLayout(directory), registry, pool, on_change)
+        for _ in engine.spread(keys, executor, workers=workers, stop=stop):
+            pass
+        report = group_report(*collect_group(directory), directory=directory)
+        write_group_reports(directory, report)
+    if not stop.is_set():
+        for failure in registry.manager.observe("mleb_run_group_finished", run_group=group, report=report):
+            notice(failure)
+    return report
+
+
+def _create(output: Path, group: RunGroup) -> tuple[Path, RunGroup]:
+    """Make the group's directory; a name that is taken gets a number."""
+    name = group.name
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for number in range(1, 1000):
+            group = group.model_copy(update={"name": name if number == 1 else f"{name}-{number}"})
+            directory = output / group.name
+            with contextlib.suppress(FileExistsError):
+                directory.mkdir()
+                write_whole(GroupLayout(directory).group, group.model_dump_json(indent=2) + "\n")
+                return directory, group
+    except OSError as error:
+        raise RunGroupError(f"{error.filename or output}: {error.strerror or error}; choose another --output") from error
+    raise RunGroupError(f"{output} holds 1000 groups of the name {name}; choose another --output")
+
+
+@contextlib.contextmanager
+def _held(directory: Path) -> Iterator[None]:
+    """Keep other harnesses off a group; the lock dies with its owner."""
+    try:
+        stream = GroupLayout(directory).lock.open("ab")
+    except OSError as error:
+        raise RunGroupError(f"{error.filename or directory}: {error.strerror or error}") from error
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunGroupError(f"{directory}: another mleb is at work on this group; wait for it or stop it") from None
+        yield

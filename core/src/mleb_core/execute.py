@@ -1,0 +1,203 @@
+"""One run from start to end: the states, the files, the retries.
+
+What stands on disk is always enough to go on from: a run whose agent has ended is only graded, a run whose
+report stands is only closed, any other is started again. Nothing is graded twice.
+"""
+
+import errno
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mleb_core.competition import Competition
+from mleb_core.errors import MlebError, RunGroupError, SandboxError, UsageError
+from mleb_core.grading.pool import GradingPool
+from mleb_core.instructions import render_instructions
+from mleb_core.layout import CompetitionData, GroupLayout, RunLayout, write_whole
+from mleb_core.registry import Registry
+from mleb_core.report.build import competition_report, human_scores, run_report
+from mleb_core.report.models import CompetitionReport, RunReport
+from mleb_core.run import Cause, Outcome, Run, RunGroup, RunKey, RunStatus, append_event, now
+from mleb_core.runner.protocol import Job, Stop
+
+__all__ = ["Executor", "read_run"]
+
+
+def read_run(layout: RunLayout) -> Run | None:
+    """The state of a run, or None where there is none that can be read (it is then started afresh)."""
+    try:
+        return Run.model_validate_json(layout.run.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+@dataclass
+class Executor:
+    """Carries runs of one group through their states; one object for many threads."""
+
+    group: RunGroup
+    """What was asked for."""
+    layout: GroupLayout
+    """The group's directory."""
+    registry: Registry
+    """Where competitions, agents and runners are found."""
+    pool: GradingPool
+    """Where submissions are graded."""
+    on_change: Callable[[Run], None] | None = None
+    """Told of each change of a run's status, from the run's thread."""
+    _scores: dict[str, list[float] | None] = field(default_factory=dict)
+
+    def __call__(self, key: RunKey, stop: Stop) -> Run:
+        """Carry a run to its end, or to INTERRUPTED when `stop` is set.
+
+        Raises:
+            RunGroupError: the run's directory cannot be written, or the disk is full.
+        """
+        layout = self.layout.run(key.competition, key.agent, key.seed)
+        try:
+            layout.root.mkdir(parents=True, exist_ok=True)
+            return self._carry(self._taken_up(key, layout), layout, stop)
+        except OSError as error:
+            where = error.filename or layout.root
+            raise RunGroupError(f"{where}: {error.strerror or error}; mend that, then --resume") from error
+
+    def _taken_up(self, key: RunKey, layout: RunLayout) -> Run:
+        """The run as it stands on disk; one that failed through no fault of its agent gets new retries."""
+        run = read_run(layout)
+        if run is None or run.key != key:
+            return Run(key=key, group=self.group.name, created_at=now())
+        if run.status.ended:
+            return run.model_copy(update={"status": RunStatus.PENDING, "failures": 0})
+        return run
+
+    def _carry(self, run: Run, layout: RunLayout, stop: Stop) -> Run:
+        """Start, and start again after failures that are not the agent's, until the run has ended."""
+        while True:
+            try:
+                if run.status is not RunStatus.GRADING or run.outcome is None:
+                    run = self._run_agent(run, layout, stop)
+                    if run.status is RunStatus.INTERRUPTED:
+                        return run
+                return self._close(run, layout, self._graded(run, layout))
+            except Exception as error:
+                if fatal := _disk_error(error, layout.root):
+                    raise fatal from error
+                run, last = self._record_failure(read_run(layout) or run, layout, error)
+                if last:
+                    return self._close(run, layout, None)
+                if stop.is_set():
+                    return self._change(run, layout, RunStatus.INTERRUPTED)
+
+    def _run_agent(self, run: Run, layout: RunLayout, stop: Stop) -> Run:
+        run = run.model_copy(update={"attempt": run.attempt + 1, "started_at": now(), "outcome": None, "ended_at": None})
+        run = self._change(run, layout, RunStatus.PREPARING, attempt=run.attempt)
+        job = self._job(run, layout)
+        self._observe(layout, "mleb_run_started", run=run)
+        run = self._change(run, layout, RunStatus.RUNNING)
+        outcome = self.registry.runner(self.group.runner).run(job, stop)
+        run = run.model_copy(update={"outcome": outcome})
+        if outcome.status is RunStatus.INTERRUPTED:
+            return self._change(run, layout, RunStatus.INTERRUPTED)
+        return self._change(run, layout, RunStatus.GRADING, outcome=outcome.status, message=outcome.message)
+
+    def _job(self, run: Run, layout: RunLayout) -> Job:
+        key, group = run.key, self.group
+        competition = self.registry.competition(key.competition)
+        scaffold, agent = self.registry.scaffold(key.agent)
+        return Job(
+            key=key,
+            layout=layout,
+            public=CompetitionData.of(Path(group.data_dir), competition.label).public,
+            description=competition.description,
+            instructions=render_instructions(limits=group.limits, sample=competition.spec.grading.sample),
+            scaffold=scaffold,
+            variant=agent.variant,
+            model=group.model,
+            settings=group.settings,
+            limits=group.limits,
+            env={},
+        )
+
+    def _graded(self, run: Run, layout: RunLayout) -> CompetitionReport:
+        """The grade of what the agent left; one that stands from before this attempt was cut off is kept."""
+        standing = _standing_report(layout, run)
+        if standing is not None and standing.competition_report is not None:
+            return standing.competition_report
+        competition = self.registry.competition(run.key.competition)
+        grade = self.pool.grade(competition, layout.submission, Path(self.group.data_dir))
+        if grade.grader_error:
+            append_event(layout.events, "grader_error", message=grade.grader_error)
+        return competition_report(grade, competition, self._human_scores(competition))
+
+    def _close(self, run: Run, layout: RunLayout, graded: CompetitionReport | None) -> Run:
+        """Write the report, then the final status: a run that has ended always has a report."""
+        assert run.outcome is not None
+        run = run.model_copy(update={"status": run.outcome.status, "ended_at": run.ended_at or now()})
+        report = run_report(run, graded)
+        write_whole(layout.report, report.model_dump_json(indent=2) + "\n")
+        run = self._change(run, layout, run.status, durable=True)
+        self._observe(layout, "mleb_run_finished", run=run, result=report)
+        return run
+
+    def _record_failure(self, run: Run, layout: RunLayout, error: Exception) -> tuple[Run, bool]:
+        """Record a failure that is not the agent's.
+
+        Returns:
+            The run, to be tried again, and whether that was its last try (then it is to be closed).
+        """
+        cause = Cause.SANDBOX_FAILURE if isinstance(error, SandboxError) else Cause.HARNESS_FAILURE
+        expected = isinstance(error, MlebError | OSError)
+        message = " ".join(str(error).split()) if expected else f"{type(error).__name__}: {error}"
+        trace = "" if expected else "".join(traceback.format_exception(error))
+        failures = run.failures + 1
+        last = failures > self.group.retries or isinstance(error, UsageError)  # a usage error stays one
+        append_event(layout.events, "failure", cause=cause, message=message, retry=not last, traceback=trace)
+        run = run.model_copy(update={"failures": failures})
+        if last:
+            outcome = Outcome(status=RunStatus.FAILED, cause=cause, message=message)
+            return run.model_copy(update={"outcome": outcome}), True
+        # An agent that has ended keeps its outcome: only the grading is tried again.
+        again = RunStatus.GRADING if run.status is RunStatus.GRADING else RunStatus.PENDING
+        return self._change(run, layout, again), False
+
+    def _human_scores(self, competition: Competition) -> list[float] | None:
+        if competition.label not in self._scores:
+            self._scores[competition.label] = human_scores(competition, Path(self.group.data_dir))
+        return self._scores[competition.label]
+
+    def _change(
+        self, run: Run, layout: RunLayout, status: RunStatus, *, durable: bool = False, **details: Any
+    ) -> Run:
+        """Write a new status. Only the last is flushed to disk: losing an earlier one to a power cut costs a step."""
+        run = run.model_copy(update={"status": status})
+        append_event(layout.events, "status", status=status, **details)
+        write_whole(layout.run, run.model_dump_json(indent=2) + "\n", durable=durable)
+        if self.on_change is not None:
+            self.on_change(run)
+        return run
+
+    def _observe(self, layout: RunLayout, hook: str, **arguments: Any) -> None:
+        for failure in self.registry.manager.observe(hook, **arguments):
+            append_event(layout.events, "observer_failed", message=failure)
+
+
+def _standing_report(layout: RunLayout, run: Run) -> RunReport | None:
+    """The run's report where a former harness wrote it for this very attempt, else None."""
+    try:
+        report = RunReport.model_validate_json(layout.report.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return report if (report.key, report.attempt) == (run.key, run.attempt) else None
+
+
+def _disk_error(error: BaseException | None, root: Path) -> OSError | None:
+    """The OSError behind an error that no retry can mend: the run's own files, or a full or read-only disk."""
+    while error is not None:
+        if isinstance(error, OSError):
+            own = isinstance(error.filename, str) and Path(error.filename).is_relative_to(root)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS) or own:
+                return error
+        error = error.__cause__
+    return None
