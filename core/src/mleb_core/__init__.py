@@ -29,6 +29,7 @@ _HOMES = {
     "mleb_core.hookspecs": ("hookimpl",),
     "mleb_core.plugins": ("PluginManager", "load_plugins"),
     "mleb_core.registry": ("Registry",),
+    "mleb_core.run": ("Limits",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
