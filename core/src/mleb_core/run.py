@@ -5,14 +5,25 @@
 """
 
 import enum
+import errno
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-__all__ = ["Cause", "Limits", "Outcome", "Run", "RunGroup", "RunKey", "RunStatus", "append_event", "now"]
+__all__ = ["Cause", "Limits", "Outcome", "Run", "RunGroup", "RunKey", "RunStatus", "Text", "append_event", "now"]
+
+
+def _utf8(value: object) -> object:
+    # File names and messages of agents may hold bytes that are not UTF-8 (lone surrogates); JSON cannot carry those.
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(_utf8)]
+"""Text that an agent may have had a hand in: kept as it is, but for what is no valid Unicode."""
 
 
 def now() -> str:
@@ -108,7 +119,7 @@ class Outcome(Frozen):
     """FINISHED, FAILED, TIMED_OUT, CANCELLED or INTERRUPTED."""
     cause: Cause | None = None
     """None when finished."""
-    message: str = ""
+    message: Text = ""
     """One line for people: what happened."""
     exit_code: int | None = None
     """Of the agent's main process; negative: the signal that killed it."""
@@ -116,7 +127,7 @@ class Outcome(Frozen):
     """Wall-clock seconds from start to end of the agent."""
     peak_memory_bytes: int | None = None
     """Largest resident memory seen."""
-    refused: tuple[str, ...] = ()
+    refused: tuple[Text, ...] = ()
     """Files that were not collected, each `path: why`."""
 
 
@@ -200,7 +211,15 @@ class RunGroup(Frozen):
 
 
 def append_event(path: Path, event: str, **details: Any) -> None:
-    """Add one line to an event log; a line is written in one call, so that it is there whole or not at all."""
-    line = json.dumps({"time": now(), "event": event, **details}, ensure_ascii=False)
+    """Add one line to an event log; a line is there whole or not at all.
+
+    Raises:
+        OSError: as open and write give it, and when only a part could be written (the part is taken back).
+    """
+    text = json.dumps({"time": now(), "event": event, **details}, ensure_ascii=False)
+    line = text.encode("utf-8", "backslashreplace") + b"\n"  # a lone surrogate becomes its JSON escape
     with open(path, "ab", buffering=0) as stream:
-        stream.write(line.encode() + b"\n")
+        written = stream.write(line)
+        if written != len(line):  # a full disk takes a part first and complains later
+            os.truncate(path, stream.tell() - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))

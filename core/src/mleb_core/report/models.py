@@ -10,10 +10,10 @@ A report never drops a run: what has no verdict stands under `missing` and count
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from mleb_core.leaderboard import Medal
-from mleb_core.run import Cause, RunGroup, RunKey, RunStatus
+from mleb_core.run import Cause, RunGroup, RunKey, RunStatus, Text
 
 __all__ = [
     "AgentResult",
@@ -27,14 +27,6 @@ __all__ = [
     "SeedResult",
 ]
 
-
-def _utf8(value: object) -> object:
-    # File names and messages of agents may hold bytes that are not UTF-8 (surrogates); no JSON can carry those.
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
-
-
-Text = Annotated[str, BeforeValidator(_utf8)]
-"""Text that an agent may have had a hand in: kept as it is, but for what is no valid Unicode."""
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 
