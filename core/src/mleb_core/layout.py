@@ -153,6 +153,46 @@ class RunLayout:
         """What a runner needs while the run goes on (agent home, process records); removed afterwards."""
         return self.root / "work"
 
+    @property
+    def work_record(self) -> Path:
+        """What a later harness needs to find the processes of this attempt."""
+        return self.work / "processes.json"
+
+    @property
+    def work_tmp(self) -> Path:
+        """The agent's private directory for temporary files."""
+        return self.work / "tmp"
+
+    @property
+    def work_home(self) -> Path:
+        """The agent's home."""
+        return self.work / "home"
+
+    @property
+    def work_data(self) -> Path:
+        """The public data in the agent's home."""
+        return self.work_home / "data"
+
+    @property
+    def work_submission(self) -> Path:
+        """Where the agent leaves its submission."""
+        return self.work_home / "submission"
+
+    @property
+    def work_code(self) -> Path:
+        """Where the agent leaves code."""
+        return self.work_home / "code"
+
+    @property
+    def work_logs(self) -> Path:
+        """Where the agent leaves logs."""
+        return self.work_home / "logs"
+
+    @property
+    def work_instructions(self) -> Path:
+        """The text that tells the agent what to do."""
+        return self.work_home / "instructions.txt"
+
 
 @dataclass(frozen=True)
 class GroupLayout:
