@@ -1,7 +1,9 @@
-"""Runs and run groups as they are written to disk, and the events between.
+r"""Runs and run groups as they are written to disk, and the events between.
 
     pending -> preparing -> running -> collecting -> grading -> finished
-                                   \\-> failed | timed_out | cancelled | interrupted
+                                   \-> failed | timed_out | cancelled | interrupted
+
+A run's status is the last one that was written to its run.json.
 """
 
 import enum
@@ -218,7 +220,7 @@ def append_event(path: Path, event: str, **details: Any) -> None:
     """
     text = json.dumps({"time": now(), "event": event, **details}, ensure_ascii=False)
     line = text.encode("utf-8", "backslashreplace") + b"\n"  # a lone surrogate becomes its JSON escape
-    with open(path, "ab", buffering=0) as stream:
+    with path.open("ab", buffering=0) as stream:
         written = stream.write(line)
         if written != len(line):  # a full disk takes a part first and complains later
             os.truncate(path, stream.tell() - written)
