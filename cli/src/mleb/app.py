@@ -1,0 +1,219 @@
+"""The command `mleb`: finds the command asked for and turns what goes wrong into one line and an exit code.
+
+0: done. 1: failed. 2: asked for something that cannot be. 130: Ctrl-C.
+
+Start-up is kept short: `mleb --help`, `mleb --version` and `mleb list KIND` import neither typer nor rich, and
+any other command imports its own module only.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from mleb import __doc__ as SUMMARY
+from mleb import __version__
+from mleb.commands import COMMANDS
+from mleb.output import open_streams, print_error, print_line, print_notice
+from mleb_core.errors import MlebError, UnknownIdError, UsageError
+
+if TYPE_CHECKING:
+    import typer
+
+    from mleb_core.plugins import PluginManager
+
+__all__ = ["build", "help_text", "main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: without the program's name; None: those of the process.
+
+    Returns:
+        The exit code.
+    """
+    open_streams()
+    code = _guarded(list(sys.argv[1:] if arguments is None else arguments))
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the interpreter's own flush has nothing to say
+        if not isinstance(error, BrokenPipeError):
+            print_error(f"stdout: {error.strerror}")
+        return code or 1
+    return code
+
+
+def build(names: Iterable[str] = COMMANDS, *, completion: bool = False) -> "typer.Typer":
+    """The typer application with some commands, all unless told otherwise; imports their modules.
+
+    Args:
+        completion: with the options that install completion in a shell.
+    """
+    import typer
+
+    app = typer.Typer(
+        name="mleb",
+        help=SUMMARY,
+        add_completion=completion,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    )
+    app.callback()(lambda: None)  # a group also where it has a single command
+    wanted = set(names)
+    for module in dict.fromkeys(info.module for name, info in COMMANDS.items() if name in wanted):
+        import_module(module).register(app)
+    return app
+
+
+def help_text(plugin_commands: Iterable[tuple[str, str]] = ()) -> str:
+    """The text of `mleb --help`.
+
+    Args:
+        plugin_commands: name and summary of each command that a plugin brings.
+    """
+    own = [(name, info.summary) for name, info in COMMANDS.items()]
+    others = list(plugin_commands)
+    width = max(len(name) for name, _ in own + others)
+    lines = [
+        "Usage: mleb COMMAND [OPTIONS] [ARGS]...",
+        "",
+        f"  {SUMMARY}",
+        "",
+        "Options:",
+        "  -V, --version  Print the version.",
+        "  -h, --help     Print this help; `mleb COMMAND --help` tells more.",
+        "  --install-completion, --show-completion",
+        "                 Complete commands and options in your shell.",
+    ]
+    for heading, commands in (("Commands:", own), ("Commands of plugins:", others)):
+        if commands:
+            lines += ["", heading, *(f"  {name:<{width}}  {summary}".rstrip() for name, summary in commands)]
+    lines += [
+        "",
+        "Each option can be given as an environment variable (--data-dir: MLEB_DATA_DIR), in a file .env in",
+        "the current directory, or in a file named with --config. Flags win over the environment, and that",
+        "over the file.",
+    ]
+    return "\n".join(lines)
+
+
+def _guarded(arguments: list[str]) -> int:
+    """Run, and turn what goes wrong into a line and an exit code."""
+    try:
+        return _dispatch(arguments)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except KeyboardInterrupt:
+        print_error("interrupted")
+        return 130
+    except BrokenPipeError:
+        return 1  # whoever read our output has gone; that is no news to them
+    except MlebError as error:
+        _print_traceback()
+        print_error(error)
+        return 2 if isinstance(error, UsageError) else 1
+    except Exception as error:
+        _print_traceback()
+        if isinstance(error, OSError) and error.filename is not None and error.strerror:
+            print_error(f"{error.filename}: {error.strerror}")
+            return 1
+        hint = "" if os.environ.get("MLEB_DEBUG") else " (run with MLEB_DEBUG=1 for the traceback)"
+        print_error(f"internal error: {type(error).__name__}: {error}{hint}")
+        return 1
+
+
+def _print_traceback() -> None:
+    if os.environ.get("MLEB_DEBUG"):
+        import traceback
+
+        traceback.print_exc()
+
+
+def _dispatch(arguments: list[str]) -> int:
+    """Find the command and run it; some end with SystemExit."""
+    if not arguments:
+        print(help_text(), file=sys.stderr)
+        return 2
+    first = arguments[0]
+    if first in ("-V", "--version"):
+        print_line(f"mleb {__version__}")
+        return 0
+    if first in ("-h", "--help"):
+        print_line(help_text(_plugin_commands()))
+        return 0
+    if os.path.isfile(".env"):  # noqa: PTH113  python-dotenv costs 25 ms
+        from mleb.config import read_dotenv
+
+        read_dotenv()
+    if first in ("--install-completion", "--show-completion") or "_MLEB_COMPLETE" in os.environ:
+        app = build(completion=True)
+    elif first == "list" and _list_directly(arguments[1:]):
+        return 0
+    elif first in COMMANDS:
+        app = build([first])
+    elif first.startswith("-"):
+        raise UsageError(f"no such option {first!r}; see mleb --help")
+    else:
+        app = _app_of_plugins(first)
+    app(args=arguments, prog_name="mleb")
+    return 0
+
+
+def _list_directly(arguments: list[str]) -> bool:
+    """`mleb list KIND [--json]` without typer, which costs more time than the listing; False: typer's turn."""
+    from mleb.commands.list import KINDS, show
+
+    words = [argument for argument in arguments if argument not in ("-j", "--json")]
+    if len(words) != 1 or words[0] not in KINDS or "MLEB_JSON" in os.environ:
+        return False
+    show(words[0], as_json=len(words) < len(arguments))
+    return True
+
+
+def _plugins_with_commands() -> "PluginManager | None":
+    """The plugins, where one of them brings commands."""
+    from mleb_core.plugins import load_plugins
+
+    manager = load_plugins()
+    return manager if any("mleb_register_commands" in plugin.hooks for plugin in manager.plugins) else None
+
+
+def _plugin_commands() -> list[tuple[str, str]]:
+    """Name and summary of each command that a plugin brings."""
+    manager = _plugins_with_commands()
+    if manager is None:
+        return []
+    import typer.main
+
+    from mleb.output import clean
+
+    app = build(())
+    for failure in manager.observe("mleb_register_commands", app=app):
+        print_notice(failure)
+    commands = getattr(typer.main.get_command(app), "commands", {})
+    return [(clean(n), clean(c.get_short_help_str(80))) for n, c in commands.items() if n not in COMMANDS]
+
+
+def _app_of_plugins(name: str) -> "typer.Typer":
+    """The application with the commands of plugins.
+
+    Raises:
+        UnknownIdError: none of them is `name`.
+    """
+    manager = _plugins_with_commands()
+    if manager is None:
+        raise UnknownIdError("command", name, COMMANDS)
+    import typer.main
+
+    app = build(())
+    for failure in manager.observe("mleb_register_commands", app=app):
+        print_notice(failure)
+    commands = getattr(typer.main.get_command(app), "commands", {})
+    if name not in commands:
+        raise UnknownIdError("command", name, [*COMMANDS, *commands])
+    return app

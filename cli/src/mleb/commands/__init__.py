@@ -1,0 +1,31 @@
+"""The commands by name. A command's module is imported when the command is asked for, never for `mleb --help`.
+
+Each module has `register(app)`, which adds its commands to a `typer.Typer`.
+"""
+
+from typing import NamedTuple
+
+__all__ = ["COMMANDS", "CommandInfo"]
+
+
+class CommandInfo(NamedTuple):
+    """What the help says of a command without importing it."""
+
+    module: str
+    """Where it is."""
+    summary: str
+    """One line, equal to the first line of the command's own help."""
+
+
+COMMANDS = {
+    "eval": CommandInfo("mleb.commands.eval", "Run agents on competitions, grade what they hand in, and report."),
+    "prepare": CommandInfo("mleb.commands.prepare", "Make the data of competitions ready for agents and graders."),
+    "grade": CommandInfo("mleb.commands.grade", "Grade submissions that are listed in a file of JSON lines."),
+    "grade-sample": CommandInfo("mleb.commands.grade", "Grade one submission of one competition."),
+    "report": CommandInfo("mleb.commands.report", "Show the results of run groups."),
+    "list": CommandInfo("mleb.commands.list", "List what is installed: competitions, agents, graders, and more."),
+    "plugin": CommandInfo("mleb.commands.plugin", "Look at the plugins that are installed."),
+    "doctor": CommandInfo("mleb.commands.doctor", "Say what is here, what is missing, and what to do about it."),
+    "schema": CommandInfo("mleb.commands.schema", "Print the JSON Schema of the reports."),
+}
+"""In the order of the help."""

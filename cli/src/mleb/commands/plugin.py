@@ -1,0 +1,21 @@
+"""`mleb plugin list`: the plugins that are installed, whether they work or not."""
+
+import typer
+
+from mleb.commands.list import show
+from mleb.options import AsJson
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+    group.callback()(lambda: None)
+    group.command("list")(list_plugins)
+    app.add_typer(group, name="plugin", help="Look at the plugins that are installed.")
+
+
+def list_plugins(as_json: AsJson = False) -> None:
+    """List each plugin with its distribution, version, hooks, and the error of one that cannot be used."""
+    show("plugins", as_json=as_json)

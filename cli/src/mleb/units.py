@@ -1,0 +1,55 @@
+"""Durations and sizes as people write them: `90`, `30s`, `10m`, `1h30m`; `500MB`, `8GiB`."""
+
+import re
+
+from mleb_core.errors import UsageError
+
+__all__ = ["format_duration", "parse_duration", "parse_size"]
+
+_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)?", re.ASCII)
+_BYTES = {prefix + "B": 1000**n for n, prefix in enumerate(["", "K", "M", "G", "T"])} | {
+    prefix + "iB": 1024**n for n, prefix in enumerate(["K", "M", "G", "T"], 1)
+}
+
+
+def parse_duration(text: str) -> float:
+    """Seconds; a number without a unit is seconds.
+
+    Raises:
+        UsageError: not a duration, or not above 0.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if not text.strip() or match is None:
+        raise UsageError(f"{text!r} is no duration; expected such as 90, 30s, 10m, 1h30m or 2d")
+    seconds = sum(float(number or 0) * _SECONDS[unit] for number, unit in zip(match.groups(), "dhms", strict=True))
+    if seconds <= 0:
+        raise UsageError(f"{text!r}: a duration is above 0")
+    return seconds
+
+
+def parse_size(text: str) -> int:
+    """Bytes; a number without a unit is bytes. GB are powers of 1000, GiB of 1024.
+
+    Raises:
+        UsageError: not a size, or not above 0.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"{text!r} is no size; expected such as 500MB or 8GiB")
+    size = int(float(match[1]) * _BYTES[match[2] or "B"])
+    if size <= 0:
+        raise UsageError(f"{text!r}: a size is above 0")
+    return size
+
+
+def format_duration(seconds: float) -> str:
+    """Short form for people: `0.4s`, `12s`, `3m05s`, `2h10m`."""
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes:02d}m"
+    return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
