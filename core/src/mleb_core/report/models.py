@@ -251,10 +251,12 @@ class GroupReport(Report):
     """Version of this format."""
     created_at: str
     """UTC, ISO 8601."""
+    directory: Text | None = None
+    """The group's directory when the report was made."""
     group: RunGroup
     """What was asked for."""
     config_digest: str
-    """sha256 of the group's configuration without name and time: equal for two launches of the same thing."""
+    """sha256 of the group's configuration without name, time and place: equal for two launches of the same thing."""
     editions: tuple[int, ...]
     """Editions of the competitions in the group, ascending; usually one."""
     counts: Counts
