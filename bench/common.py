@@ -1,0 +1,45 @@
+"""What the benchmarks share: a table, and the time and memory of a child process."""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+
+def table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows in aligned columns."""
+    cells = [[str(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    print(f"\n{title}")
+    for row in cells:
+        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def seconds(call: Callable[[], object], times: int = 5) -> float:
+    """Median wall-clock seconds of a call."""
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+def command(*arguments: str) -> tuple[float, float]:
+    """Run a command.
+
+    Returns:
+        Wall-clock seconds and the peak resident memory in MB.
+    """
+    start = time.perf_counter()
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""})
+    _, status, usage = os.wait4(process.pid, 0)
+    taken = time.perf_counter() - start
+    if status:
+        sys.exit(f"{' '.join(arguments)} failed")
+    scale = 1024 if sys.platform != "darwin" else 1024 * 1024
+    return taken, usage.ru_maxrss / scale
+
+
