@@ -79,6 +79,8 @@ class Grading(Strict):
 class LeaderboardFacts(Strict):
     """`[leaderboard]`: the human leaderboard, in figures."""
 
+    kind: Literal["humans", "reference-models"] = "humans"
+    """Whose scores they are. Reports say so; reference models are never shown as humans."""
     higher_is_better: bool
     """Direction of the score; must agree with the grader's."""
     teams: int = Field(ge=1)

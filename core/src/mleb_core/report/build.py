@@ -91,6 +91,7 @@ def competition_report(
         reason=grade.reason,
         grader_error=grade.grader_error,
         grader=grade.grader,
+        leaderboard_kind=facts.kind,
         rank=place.place if place else None,
         teams=place.teams if place else None,
         percentile=place.percentile if place else None,
@@ -214,11 +215,11 @@ def group_report(
     for key in asked:
         cells[key.agent].setdefault(key.seed, []).append(key)
     issues = {
-        report.competition_report.label: report.competition_report.known_issues
+        graded.label: graded.known_issues
         for key in asked
-        if (report := reports.get(key)) and report.competition_report and report.competition_report.known_issues
+        if (found := reports.get(key)) and (graded := found.competition_report) and graded.known_issues
     }
-    ungraded = [key for key in asked if (report := reports.get(key)) is None or not report.graded]
+    ungraded = [key for key in asked if (found := reports.get(key)) is None or not found.graded]
     return GroupReport(
         created_at=now(),
         directory=None if directory is None else str(directory),

@@ -85,12 +85,14 @@ class CompetitionReport(Report):
     """What went wrong in the grader, in one line. Such a run has no grade, and the agent is not to blame."""
     grader: str | None = None
     """Id of the grader."""
+    leaderboard_kind: Literal["humans", "reference-models"] = "humans"
+    """Whose scores thresholds, rank and percentile are taken from."""
     rank: int | None = Field(default=None, ge=1)
-    """Place among the human scores, ties sharing the better place; None where the scores are not at hand."""
+    """Place among the leaderboard's scores, ties sharing the better place; None where they are not at hand."""
     teams: int | None = Field(default=None, ge=1)
-    """Number of human scores that `rank` and `percentile` are taken among; None where they are not at hand."""
+    """Number of scores that `rank` and `percentile` are taken among; None where they are not at hand."""
     percentile: Percent | None = None
-    """Percent of the human scores that are worse, plus half of those that are equal; None as for `rank`."""
+    """Percent of the leaderboard's scores that are worse, plus half of those that are equal; None as for `rank`."""
     submission_sha256: str | None = None
     """sha256 of the file that was graded, in hexadecimal."""
     known_issues: tuple[str, ...] = ()

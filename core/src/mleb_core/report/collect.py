@@ -1,0 +1,141 @@
+"""Reading what a run group left on disk, and writing the group's reports beside it."""
+
+import os
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from mleb_core.errors import RunGroupError
+from mleb_core.layout import GroupLayout, RunLayout, write_whole
+from mleb_core.report.build import group_grading_report
+from mleb_core.report.formats import to_csv, to_json, to_markdown
+from mleb_core.report.load import OtherVersionError, load_model, parse_model
+from mleb_core.report.models import GroupReport, RunReport
+from mleb_core.run import Cause, Outcome, Run, RunGroup, RunKey, RunStatus
+
+__all__ = ["collect_group", "load_group", "write_group_reports"]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_group(group_dir: Path) -> RunGroup:
+    """Read a group's group.json.
+
+    Raises:
+        RunGroupError: no such directory, no run group, a damaged one, or one of another format version.
+    """
+    path = GroupLayout(group_dir).group
+    if not group_dir.is_dir():
+        raise RunGroupError(f"{group_dir}: no such directory; a run group's directory is expected")
+    if not path.exists():
+        raise RunGroupError(f"{group_dir} is no run group: it has no {path.name}")
+    return load_model(path, RunGroup, "a run group's configuration")
+
+
+def collect_group(group_dir: Path) -> tuple[RunGroup, list[Run], dict[RunKey, RunReport]]:
+    """Everything that a group left on disk; each file is read once.
+
+    A report counts where it is of its run's latest attempt. Damage to one run costs no other: a run whose run.json
+    is unreadable or another run's comes as `interrupted`, one whose report is damaged comes without it, each with a
+    message that says so; `group_report` then lists them as missing. A run with no directory is in neither result.
+
+    Returns:
+        What was asked for; the runs that are there (asked for, in that order; then those that were not); the
+        reports that are there.
+
+    Raises:
+        RunGroupError: no such directory, no run group, or a file of another format version.
+    """
+    group = load_group(group_dir)
+    layout = GroupLayout(group_dir)
+    runs: list[Run] = []
+    reports: dict[RunKey, RunReport] = {}
+    asked: set[str] = set()
+    for key in group.keys():  # noqa: SIM118 - a method of ours, no dictionary
+        place = layout.run(key.competition, key.agent, key.seed)
+        asked.add(os.fspath(place.run))
+        run, report = _read(key, place, group)
+        if run is not None:
+            runs.append(run)
+        if report is not None:
+            reports[key] = report
+    known = {run.key for run in runs}
+    for place in layout.runs():
+        if os.fspath(place.run) not in asked:
+            other = _parsed(place.run, Run, "a run's state")
+            if isinstance(other, Run) and other.key not in known:
+                known.add(other.key)
+                runs.append(other)
+    return group, runs, reports
+
+
+def write_group_reports(group_dir: Path, report: GroupReport) -> None:
+    """Write report.json, report.md, report.csv and grading_report.json, each whole.
+
+    Raises:
+        RunGroupError: the directory cannot be written, or the disk is full.
+    """
+    layout = GroupLayout(group_dir)
+    try:
+        write_whole(layout.grading_report, to_json(group_grading_report(report)))
+        write_whole(layout.report_csv, to_csv(report))
+        write_whole(layout.report_markdown, to_markdown(report))
+        write_whole(layout.report_json, to_json(report))
+    except OSError as error:
+        raise RunGroupError(f"{error.filename or group_dir}: cannot be written: {error.strerror or error}") from error
+
+
+def _read(key: RunKey, place: RunLayout, group: RunGroup) -> tuple[Run | None, RunReport | None]:
+    """One run's state and report, damage noted in the run's message."""
+    run = _parsed(place.run, Run, "a run's state")
+    report = _parsed(place.report, RunReport, "a run's report")
+    if run is None and report is None:
+        return None, None
+    if run is None:
+        return _damaged(key, group, f"{place.run.name} is missing beside {place.report.name}"), None
+    if isinstance(run, str):
+        return _damaged(key, group, run), None
+    if run.key != key:
+        return _damaged(key, group, f"{place.run.name} is that of another run: {run.key}"), None
+    if isinstance(report, str):
+        return _noted(run, report), None
+    if report is not None and report.key != key:
+        return _noted(run, f"{place.report.name} is that of another run: {report.key}"), None
+    if report is not None and report.attempt != run.attempt:
+        report = None  # of an attempt that failed and was started again
+    if report is None and run.status.ended:
+        return _noted(run, f"{place.report.name} is missing"), None
+    return run, report
+
+
+def _parsed(path: Path, model: type[Model], what: str) -> Model | str | None:
+    """The model that a file holds; a line about what is wrong with it; None where there is no file.
+
+    Raises:
+        OtherVersionError: it is of another format version.
+    """
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return f"{path.name} cannot be read: {error.strerror or error}"
+    try:
+        return parse_model(path, content, model, what)
+    except OtherVersionError:
+        raise
+    except RunGroupError as error:
+        return str(error)
+
+
+def _damaged(key: RunKey, group: RunGroup, note: str) -> Run:
+    outcome = Outcome(status=RunStatus.INTERRUPTED, cause=Cause.HARNESS_FAILURE, message=note)
+    return Run(key=key, group=group.name, status=RunStatus.INTERRUPTED, outcome=outcome, created_at=group.created_at)
+
+
+def _noted(run: Run, note: str) -> Run:
+    """The run with a note before its message."""
+    outcome = run.outcome or Outcome(status=run.status)
+    message = f"{note}; {outcome.message}" if outcome.message else note
+    return run.model_copy(update={"outcome": outcome.model_copy(update={"message": message})})

@@ -1,0 +1,215 @@
+"""A group's report as Markdown."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from mleb_core.report.models import CompetitionReport, Estimate, GroupReport, RunReport
+from mleb_core.report.statistics import mean
+from mleb_core.report.text import markdown
+
+__all__ = ["to_markdown"]
+
+
+def to_markdown(report: GroupReport) -> str:
+    """The report for people: results by agent, seed and competition; failures with their cause; missing runs; known
+    issues. Texts of agents are made harmless (see `report.text.markdown`); long ones are cut, report.json has all.
+    """
+    lines = [f"# Run group {markdown(report.group.name)}", ""]
+    lines += _facts(report)
+    lines += _section("Results", _results(report))
+    lines += _section("Seeds", _seeds(report))
+    lines += _section("Competitions", _competitions(report))
+    lines += _section("Failures", _failures(report))
+    lines += _section("Missing runs", _missing(report))
+    lines += _section("Runs that were not asked for", [f"- {markdown(str(key))}" for key in report.not_asked])
+    lines += _section("Files that were not collected", _refused(report))
+    lines += _section("Known issues", _issues(report))
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _facts(report: GroupReport) -> list[str]:
+    group, counts = report.group, report.counts
+    plugins = ", ".join(f"{name} {version}" for name, version in group.plugins.items())
+    facts = {
+        "Started": group.created_at,
+        "Reported": report.created_at,
+        "Asked for": f"{counts.asked} runs: {len(group.agents)} agents, {len(group.competitions)} competitions"
+        f"{f' (split {group.split})' if group.split else ''}, {group.seeds} seeds",
+        "Ended, graded, missing": f"{counts.ended}, {counts.graded}, {counts.missing}",
+        "Edition": ", ".join(map(str, report.editions)),
+        "Model": group.model or "as the agent has it",
+        "Time limit": f"{group.limits.time_s:g} s",
+        "Runner, engine": f"{group.runner}, {group.engine}",
+        "Plugins": plugins or "none",
+        "Configuration": report.config_digest,
+    }
+    return [*(f"- {name}: {markdown(value, 2000)}" for name, value in facts.items()), ""]
+
+
+def _results(report: GroupReport) -> list[str]:
+    lines = _table(
+        ("agent", "any medal %", "gold %", "silver %", "bronze %", "above median %", "valid %", "graded", "missing"),
+        (
+            (
+                markdown(result.agent),
+                _estimate(result.any_medal_percentage),
+                _estimate(result.gold_percentage),
+                _estimate(result.silver_percentage),
+                _estimate(result.bronze_percentage),
+                _estimate(result.above_median_percentage),
+                _estimate(result.valid_submission_percentage),
+                f"{result.counts.graded} of {result.counts.asked}",
+                str(result.counts.missing),
+            )
+            for result in report.agents
+        ),
+    )
+    note = "Percent of the competitions asked for, a missing run counting as one without a medal"
+    note += ": mean ± standard error over the seeds." if report.group.seeds > 1 else "; one seed, so no standard error."
+    lines += ["", note]
+    if any(_grade(run).leaderboard_kind == "reference-models" for run in report.runs if run.competition_report):
+        lines += ["", "Medals on leaderboards of reference models (marked below) say nothing about humans."]
+    return lines
+
+
+def _seeds(report: GroupReport) -> list[str]:
+    return _table(
+        ("agent", "seed", "any medal %", "gold", "silver", "bronze", "above median", "valid", "graded", "missing"),
+        (
+            (
+                markdown(result.agent),
+                str(seed.seed),
+                f"{seed.any_medal_percentage:.1f}",
+                *map(str, (seed.counts.gold, seed.counts.silver, seed.counts.bronze, seed.counts.above_median)),
+                str(seed.counts.valid),
+                f"{seed.counts.graded} of {seed.counts.asked}",
+                str(seed.counts.missing),
+            )
+            for result in report.agents
+            for seed in result.seeds
+        ),
+    )
+
+
+def _competitions(report: GroupReport) -> list[str]:
+    found: dict[tuple[str, str], list[CompetitionReport]] = defaultdict(list)
+    for run in report.runs:
+        if run.graded:
+            found[run.key.competition, run.key.agent].append(_grade(run))
+    rows = []
+    for label in report.group.competitions:
+        for agent in report.group.agents:
+            grades = found[label, agent]
+            scores = [grade.score for grade in grades if grade.score is not None]
+            best = min if grades and grades[0].is_lower_better else max
+            rows.append(
+                (
+                    markdown(label),
+                    markdown(agent),
+                    f"{len(grades)} of {report.group.seeds}",
+                    f"{mean(scores):.5f}" if scores else "",
+                    f"{best(scores):.5f}" if scores else "",
+                    str(sum(grade.gold_medal for grade in grades)),
+                    str(sum(grade.silver_medal for grade in grades)),
+                    str(sum(grade.bronze_medal for grade in grades)),
+                    str(sum(grade.above_median for grade in grades)),
+                    _thresholds(grades[0]) if grades else "",
+                )
+            )
+    return _table(
+        (
+            "competition",
+            "agent",
+            "graded",
+            "mean score",
+            "best score",
+            "gold",
+            "silver",
+            "bronze",
+            "above median",
+            "gold / silver / bronze / median at",
+        ),
+        rows,
+    )
+
+
+def _thresholds(grade: CompetitionReport) -> str:
+    values = (grade.gold_threshold, grade.silver_threshold, grade.bronze_threshold, grade.median_threshold)
+    whose = ", reference models" if grade.leaderboard_kind == "reference-models" else ""
+    return (
+        f"{' / '.join(f'{value:g}' for value in values)} ({'lower' if grade.is_lower_better else 'higher'} wins{whose})"
+    )
+
+
+def _failures(report: GroupReport) -> list[str]:
+    return _table(
+        ("competition", "agent", "seed", "status", "cause", "what happened"),
+        (
+            (*_key(run.key.competition, run.key.agent, run.key.seed), run.status.value, cause, markdown(what))
+            for run in report.runs
+            for cause, what in _faults(run)
+        ),
+    )
+
+
+def _faults(run: RunReport) -> Iterator[tuple[str, str]]:
+    """What went wrong in a run: the cause and a line."""
+    if run.cause is not None:
+        yield run.cause.value, run.message
+    grade = run.competition_report
+    if grade is None:
+        return
+    if grade.grader_error is not None:
+        yield "grader error", grade.grader_error
+    elif not grade.submission_exists:
+        yield "no submission", grade.reason or ""
+    elif not grade.valid_submission:
+        yield "invalid submission", grade.reason or ""
+
+
+def _missing(report: GroupReport) -> list[str]:
+    return _table(
+        ("competition", "agent", "seed", "status", "cause", "note"),
+        (
+            (
+                *_key(run.key.competition, run.key.agent, run.key.seed),
+                run.status.value,
+                run.cause.value if run.cause else "",
+                markdown(run.note),
+            )
+            for run in report.missing
+        ),
+    )
+
+
+def _refused(report: GroupReport) -> list[str]:
+    return [f"- {markdown(str(run.key))}: {markdown(line)}" for run in report.runs for line in run.refused]
+
+
+def _issues(report: GroupReport) -> list[str]:
+    return [
+        f"- {markdown(label)}: {markdown(issue, 2000)}" for label, all_ in report.known_issues.items() for issue in all_
+    ]
+
+
+def _section(title: str, lines: Sequence[str]) -> list[str]:
+    return ["", f"## {title}", "", *lines] if lines else []
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A Markdown table, or nothing without rows. The cells are escaped already."""
+    body = [f"| {' | '.join(row)} |" for row in rows]
+    return [f"| {' | '.join(header)} |", "|" + " --- |" * len(header), *body] if body else []
+
+
+def _key(competition: str, agent: str, seed: int) -> tuple[str, str, str]:
+    return markdown(competition), markdown(agent), str(seed)
+
+
+def _estimate(value: Estimate) -> str:
+    return f"{value.mean:.1f}" if value.standard_error is None else f"{value.mean:.1f} ± {value.standard_error:.1f}"
+
+
+def _grade(run: RunReport) -> CompetitionReport:
+    assert run.competition_report is not None
+    return run.competition_report

@@ -1,0 +1,87 @@
+"""A group's report as CSV: one line a run, missing runs included."""
+
+import csv
+import io
+
+from mleb_core.report.models import GroupReport, MissingRun, RunReport
+from mleb_core.report.text import csv_cell
+from mleb_core.run import RunKey
+
+__all__ = ["COLUMNS", "to_csv"]
+
+_RUN = (
+    "status",
+    "cause",
+    "message",
+    "attempt",
+    "runtime_s",
+    "exit_code",
+    "peak_memory_bytes",
+    "started_at",
+    "ended_at",
+)
+_GRADE = (
+    "score",
+    "is_lower_better",
+    "medal",
+    "any_medal",
+    "above_median",
+    "submission_exists",
+    "valid_submission",
+    "reason",
+    "grader_error",
+    "gold_threshold",
+    "silver_threshold",
+    "bronze_threshold",
+    "median_threshold",
+    "leaderboard_kind",
+    "rank",
+    "teams",
+    "percentile",
+    "grader",
+    "submission_sha256",
+)
+COLUMNS = ("group", "competition", "edition", "agent", "seed", "graded", *_GRADE, *_RUN)
+"""The header. Columns are named as the fields of `RunKey`, `CompetitionReport` and `RunReport`."""
+
+
+def to_csv(report: GroupReport) -> str:
+    """One line for every run that was asked for, in that order, under a header (`COLUMNS`).
+
+    Booleans are `true` / `false`, what is not known is empty; a missing run has its note as `message`. Texts are
+    made safe as `csv_cell` describes.
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    runs = {run.key: run for run in report.runs}
+    missing = {run.key: run for run in report.missing}
+    for key in report.group.keys():  # noqa: SIM118 - a method of ours, no dictionary
+        writer.writerow(_row(report.group.name, key, runs.get(key), missing.get(key)))
+    return stream.getvalue()
+
+
+def _row(group: str, key: RunKey, run: RunReport | None, missing: MissingRun | None) -> list[str]:
+    values: dict[str, object] = {
+        "group": group,
+        "competition": key.competition,
+        "edition": key.competition.partition("@")[2] or "1",
+        "agent": key.agent,
+        "seed": key.seed,
+        "graded": missing is None,
+    }
+    if run is not None:
+        values |= {name: getattr(run, name) for name in _RUN}
+        if run.competition_report is not None:
+            values |= {name: getattr(run.competition_report, name) for name in _GRADE}
+    if missing is not None:
+        values |= {"status": missing.status, "cause": missing.cause, "message": missing.note}
+    return [_cell(values.get(column)) for column in COLUMNS]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return csv_cell(value) if isinstance(value, str) else repr(value)
