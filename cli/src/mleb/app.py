@@ -12,15 +12,14 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from mleb import __doc__ as SUMMARY
-from mleb import __version__
+from mleb_core.errors import MlebError, UnknownIdError, UsageError
+
+import mleb
 from mleb.commands import COMMANDS
 from mleb.output import open_streams, print_error, print_line, print_notice
-from mleb_core.errors import MlebError, UnknownIdError, UsageError
 
 if TYPE_CHECKING:
     import typer
-
     from mleb_core.plugins import PluginManager
 
 __all__ = ["build", "help_text", "main"]
@@ -51,13 +50,14 @@ def build(names: Iterable[str] = COMMANDS, *, completion: bool = False) -> "type
     """The typer application with some commands, all unless told otherwise; imports their modules.
 
     Args:
+        names: keys of COMMANDS.
         completion: with the options that install completion in a shell.
     """
     import typer
 
     app = typer.Typer(
         name="mleb",
-        help=SUMMARY,
+        help=mleb.__doc__,
         add_completion=completion,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
@@ -82,7 +82,7 @@ def help_text(plugin_commands: Iterable[tuple[str, str]] = ()) -> str:
     lines = [
         "Usage: mleb COMMAND [OPTIONS] [ARGS]...",
         "",
-        f"  {SUMMARY}",
+        f"  {mleb.__doc__}",
         "",
         "Options:",
         "  -V, --version  Print the version.",
@@ -141,7 +141,7 @@ def _dispatch(arguments: list[str]) -> int:
         return 2
     first = arguments[0]
     if first in ("-V", "--version"):
-        print_line(f"mleb {__version__}")
+        print_line(f"mleb {mleb.__version__}")
         return 0
     if first in ("-h", "--help"):
         print_line(help_text(_plugin_commands()))

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
+from mleb_core.errors import UsageError
 
 from mleb.config import apply_config
 from mleb.units import parse_duration, parse_size
-from mleb_core.errors import UsageError
 
 __all__ = [
     "AsJson",
@@ -68,7 +68,7 @@ Competitions = Annotated[
     list[str] | None,
     option("--competition", "-c", help="A competition, ID or ID@EDITION; may be repeated.", metavar="ID"),
 ]
-More = Annotated[list[str] | None, typer.Argument(help="More competitions, as -c.", metavar="[ID]...", show_default=False)]
+More = Annotated[list[str] | None, typer.Argument(help="More competitions, as -c.", metavar="ID", show_default=False)]
 Split = Annotated[
     str | None,
     option("--split", "-s", help="All competitions of a split, or of a text file with an id a line.", metavar="NAME"),

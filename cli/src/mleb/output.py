@@ -12,7 +12,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-__all__ = ["clean", "open_streams", "print_error", "print_json", "print_line", "print_notice", "print_table", "stdout_kept"]
+__all__ = [
+    "clean",
+    "open_streams",
+    "print_error",
+    "print_json",
+    "print_line",
+    "print_notice",
+    "print_table",
+    "stdout_kept",
+]
 
 
 def open_streams() -> None:
@@ -21,9 +30,9 @@ def open_streams() -> None:
         pass  # a closed standard stream would be given to the next file that is opened
     os.close(handle)
     if sys.stdout is None:
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
-        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

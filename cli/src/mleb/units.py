@@ -7,7 +7,9 @@ from mleb_core.errors import UsageError
 __all__ = ["format_duration", "parse_duration", "parse_size"]
 
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII)
+_DURATION = re.compile(
+    r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII
+)
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)?", re.ASCII)
 _BYTES = {prefix + "B": 1000**n for n, prefix in enumerate(["", "K", "M", "G", "T"])} | {
     prefix + "iB": 1024**n for n, prefix in enumerate(["K", "M", "G", "T"], 1)

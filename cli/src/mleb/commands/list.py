@@ -7,7 +7,6 @@ from mleb.output import print_json, print_notice, print_table, stdout_kept
 
 if TYPE_CHECKING:
     import typer
-
     from mleb_core.registry import Registry
 
 __all__ = ["KINDS", "register", "show"]
@@ -42,6 +41,7 @@ def show(kind: str, *, as_json: bool) -> None:
 
     Args:
         kind: a key of KINDS.
+        as_json: rows as JSON instead of a table.
     """
     from mleb_core.registry import Registry
 
@@ -87,7 +87,9 @@ def _runners(registry: "Registry") -> tuple[list[str], Rows]:
     rows = _described(registry, "runner", registry.runners.values())
     for row in rows:
         isolation = registry.runners[row["id"]].isolation
-        row["isolates"] = [name for name in ("files", "network", "memory", "processes") if getattr(isolation, name, False)]
+        row["isolates"] = [
+            name for name in ("files", "network", "memory", "processes") if getattr(isolation, name, False)
+        ]
     return ["id", "isolates", "summary"], rows
 
 
@@ -96,8 +98,9 @@ def _engines(registry: "Registry") -> tuple[list[str], Rows]:
 
 
 def _splits(registry: "Registry") -> tuple[list[str], Rows]:
-    from mleb.summaries import competition_summaries
     from mleb_core.registry import SPLIT_ALIASES
+
+    from mleb.summaries import competition_summaries
 
     found: dict[str, list[str]] = {}
     for summary in competition_summaries(registry.competitions.values()):

@@ -1,0 +1,203 @@
+"""The checks behind `mleb doctor`. Each looks, changes nothing, and never fails."""
+
+import os
+import platform
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mleb import __version__
+from mleb.output import clean
+
+if TYPE_CHECKING:
+    from mleb_core.registry import Registry
+
+__all__ = ["Finding", "examine"]
+
+SPACE_WANTED = 20 * 1024**3
+"""Free bytes below which a directory is worth a warning: runs and data grow."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found."""
+
+    what: str
+    """What was looked at."""
+    state: Literal["ok", "absent", "warning", "problem"]
+    """absent: not here, and needed for some uses only; problem: broken, to be mended."""
+    found: str
+    """One line: what is there."""
+    advice: str = ""
+    """One line: what to do about what is missing."""
+
+
+def examine(data_dir: Path, output: Path) -> list[Finding]:
+    """All checks."""
+    from mleb_core.registry import Registry
+
+    registry = Registry()
+    registry.load_all()
+    return [
+        _python(),
+        *_plugins(registry),
+        _docker(os.environ),
+        _gpus(),
+        _kaggle(os.environ, Path.home()),
+        _directory("data directory", data_dir, "--data-dir"),
+        _directory("output directory", output, "--output"),
+        _data(registry, data_dir),
+    ]
+
+
+def _python() -> Finding:
+    found = f"Python {platform.python_version()} at {sys.executable}, mleb {__version__}, {os.cpu_count()} processors"
+    return Finding("Python", "ok", found)
+
+
+def _plugins(registry: "Registry") -> Iterator[Finding]:
+    plugins = registry.manager.plugins
+    working = [plugin for plugin in plugins if plugin.error is None]
+    names = ", ".join(plugin.name for plugin in working)
+    if working:
+        yield Finding("plugins", "ok", f"{len(working)} work: {names}")
+    else:
+        yield Finding(
+            "plugins", "problem", "none works", "install some: pip install mleb brings agents, graders and samples"
+        )
+    for plugin in plugins:
+        if plugin.error is not None:
+            advice = f"upgrade it or uninstall it: pip uninstall {plugin.distribution}"
+            yield Finding(
+                f"plugin {plugin.name}", "problem", f"{plugin.distribution} {plugin.version}: {plugin.error}", advice
+            )
+
+
+def _docker(env: Mapping[str, str]) -> Finding:
+    what = "Docker"
+    host = env.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    client = "" if shutil.which("docker") else "; no `docker` command"
+    if not host.startswith("unix://"):
+        return Finding(what, "warning", f"DOCKER_HOST is {host}, not looked at{client}", "try it: docker version")
+    path = host.removeprefix("unix://")
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(3)
+            connection.connect(path)
+            connection.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
+            answer = connection.recv(4096)
+    except FileNotFoundError:
+        return Finding(
+            what, "absent", f"no engine at {path}{client}", "needed for --runner docker only: install and start Docker"
+        )
+    except PermissionError:
+        return Finding(
+            what,
+            "absent",
+            f"no permission for {path}",
+            "add yourself to its group: sudo usermod -aG docker $USER, then log in again",
+        )
+    except OSError as error:
+        return Finding(
+            what,
+            "absent",
+            f"engine at {path} does not answer: {error.strerror or error}",
+            "start it: sudo systemctl start docker",
+        )
+    first = answer.partition(b"\r\n")[0].decode(errors="replace")
+    if " 200 " not in f"{first} ":
+        return Finding(
+            what, "absent", f"{path} answers {clean(first)!r:.60}", "restart it: sudo systemctl restart docker"
+        )
+    return Finding(what, "ok", f"engine answers at {path}{client}")
+
+
+def _gpus() -> Finding:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return Finding("GPUs", "absent", "no GPUs (nvidia-smi is not here)", "if there is one, install NVIDIA's driver")
+    query = [tool, "--query-gpu=index,name,memory.total", "--format=csv,noheader"]
+    try:
+        result = subprocess.run(query, capture_output=True, text=True, errors="replace", timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding(
+            "GPUs", "problem", f"nvidia-smi fails: {error}", "reinstall NVIDIA's driver, or reboot after an upgrade"
+        )
+    lines = [clean(line) for line in result.stdout.splitlines() if line.strip()]
+    if result.returncode != 0:
+        reason = lines[0] if lines else clean(result.stderr)
+        return Finding(
+            "GPUs", "problem", f"nvidia-smi fails: {reason}", "reinstall NVIDIA's driver, or reboot after an upgrade"
+        )
+    return Finding("GPUs", "ok" if lines else "absent", "; ".join(lines) or "no GPUs")
+
+
+def _kaggle(env: Mapping[str, str], home: Path) -> Finding:
+    """Where the Kaggle client looks for credentials, in its order. What they are is never shown."""
+    what = "Kaggle credentials"
+    directory = Path(env.get("KAGGLE_CONFIG_DIR") or home / ".kaggle")
+    token, file = home / ".kaggle" / "access_token", directory / "kaggle.json"
+    if env.get("KAGGLE_API_TOKEN"):
+        return Finding(what, "ok", "in KAGGLE_API_TOKEN")
+    if token.is_file():
+        return _private(what, token)
+    if env.get("KAGGLE_USERNAME") and env.get("KAGGLE_KEY"):
+        return Finding(what, "ok", "in KAGGLE_USERNAME and KAGGLE_KEY")
+    if file.is_file():
+        return _private(what, file)
+    advice = f"needed for downloads only: make a token at kaggle.com/settings, put it into {token} or KAGGLE_API_TOKEN"
+    if env.get("KAGGLE_USERNAME") or env.get("KAGGLE_KEY"):
+        return Finding(what, "warning", "KAGGLE_USERNAME and KAGGLE_KEY: only one of them is set", "set both")
+    return Finding(what, "absent", "none", advice)
+
+
+def _private(what: str, path: Path) -> Finding:
+    try:
+        with path.open("rb"):
+            mode = path.stat().st_mode
+    except OSError as error:
+        return Finding(what, "problem", f"{path} cannot be read: {error.strerror}", f"chmod 600 {path}")
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return Finding(what, "warning", f"in {path}, which others can read", f"chmod 600 {path}")
+    return Finding(what, "ok", f"in {path}")
+
+
+def _directory(what: str, path: Path, flag: str) -> Finding:
+    """Whether a directory is there, or can be made, can be written, and has space."""
+    path = path.absolute()
+    there = path
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    advice = f"choose another with {flag}"
+    if not there.is_dir():
+        return Finding(what, "problem", f"{there} is no directory", advice)
+    if not os.access(there, os.W_OK | os.X_OK):
+        return Finding(what, "problem", f"{there} cannot be written", advice)
+    try:
+        free = shutil.disk_usage(there).free
+    except OSError as error:
+        return Finding(what, "problem", f"{there}: {error.strerror}", advice)
+    found = f"{path}, {free / 1024**3:.1f} GiB free" + ("" if there == path else ", made when needed")
+    if free < SPACE_WANTED:
+        return Finding(what, "warning", found, f"free some space, or {advice}")
+    return Finding(what, "ok", found)
+
+
+def _data(registry: "Registry", data_dir: Path) -> Finding:
+    """Which competitions have prepared data; whether it is whole is checked when it is used."""
+    from mleb_core.layout import CompetitionData
+
+    competitions = list(registry.competitions)
+    ready = [id for id in competitions if CompetitionData.of(data_dir, id).prepared.is_dir()]
+    found = f"{len(ready)} of {len(competitions)} competitions prepared" + (f": {', '.join(ready)}" if ready else "")
+    if len(ready) == len(competitions) and ready:
+        return Finding("prepared data", "ok", found)
+    return Finding(
+        "prepared data", "absent", found, "mleb prepare -c ID, or leave it to mleb eval where no download is needed"
+    )

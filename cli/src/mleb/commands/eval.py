@@ -1,0 +1,239 @@
+"""`mleb eval`: the main job."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from mleb_core.errors import UsageError
+
+from mleb.options import AsJson, Competitions, Config, DataDir, Edition, More, Split, Workers, duration, option, size
+from mleb.output import print_json, print_notice, stdout_kept
+
+if TYPE_CHECKING:
+    from mleb_core.evaluate import EvalRequest
+    from mleb_core.registry import Registry
+    from mleb_core.report.models import GroupReport
+
+__all__ = ["parse_settings", "register"]
+
+WITH_RESUME = {"resume", "workers", "as_json", "config"}
+"""Options that can stand beside --resume: a group that goes on keeps all the rest."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("eval")(eval_command)
+
+
+def eval_command(  # noqa: PLR0917
+    context: typer.Context,
+    more: More = None,
+    plugins: Annotated[
+        list[str] | None,
+        option("--plugin", "-p", help="An agent, SCAFFOLD or SCAFFOLD/VARIANT; may be repeated.", metavar="AGENT"),
+    ] = None,
+    model: Annotated[str | None, option("--model", "-m", help="Model for the agents.", metavar="NAME")] = None,
+    competitions: Competitions = None,
+    split: Split = None,
+    seeds: Annotated[
+        int, option("--seeds", "-n", help="Repetitions of each agent on each competition.", min=1, metavar="N")
+    ] = 1,
+    workers: Workers = None,
+    time_limit: Annotated[
+        float | None,
+        option(
+            "--time-limit",
+            "-t",
+            help="Wall-clock time of one run: 90, 30s, 10m, 1h30m.",
+            parser=duration,
+            metavar="DURATION",
+            show_default="24h",
+        ),
+    ] = None,
+    memory_limit: Annotated[
+        int | None,
+        option(
+            "--memory-limit",
+            help="Memory of one run: 8GiB, 500MB.",
+            parser=size,
+            metavar="SIZE",
+            show_default="no limit",
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None, option("--steps", help="Steps that an agent is told it has.", min=1, metavar="N")
+    ] = None,
+    runner: Annotated[str, option("--runner", "-r", help="Where a run happens.", metavar="ID")] = "local",
+    engine: Annotated[str, option("--engine", help="How runs are spread.", metavar="ID")] = "local",
+    output: Annotated[
+        Path,
+        option("--output", "-o", help="Directory of run groups; this one becomes a directory in it.", metavar="DIR"),
+    ] = Path("runs"),
+    data_dir: DataDir = None,
+    edition: Edition = 1,
+    settings: Annotated[
+        list[str] | None,
+        option("--set", help="A setting of the agents, agent.KEY=VALUE; may be repeated.", metavar="KEY=VALUE"),
+    ] = None,
+    retries: Annotated[
+        int, option("--retries", help="Further attempts after a failure that is not the agent's.", min=0, metavar="N")
+    ] = 2,
+    resume: Annotated[
+        Path | None, option("--resume", help="Go on with a run group that was cut off.", metavar="GROUP_DIR")
+    ] = None,
+    dry_run: Annotated[
+        bool, option("--dry-run", help="Check everything, say what would be run, start nothing.")
+    ] = False,
+    prepare: Annotated[
+        bool, option("--prepare/--no-prepare", help="Prepare data that needs no download where it is missing.")
+    ] = True,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run agents on competitions, grade what they hand in, and report.
+
+    Exits with 1 where a run has no result or failed through no fault of its agent. Ctrl-C once: stop after saving.
+    """
+    from mleb_core.registry import Registry
+
+    if resume is not None:
+        _refuse_beside_resume(context)
+    with stdout_kept():
+        registry = Registry()
+        if resume is None:
+            from mleb_core.evaluate import EvalRequest
+            from mleb_core.layout import default_data_dir
+            from mleb_core.run import Limits
+
+            from mleb.selection import select
+
+            if not plugins:
+                raise UsageError("no agent was asked for; use --plugin AGENT (`mleb list agents`)")
+            limits: dict[str, Any] = {"time_s": time_limit, "memory_bytes": memory_limit, "steps": steps}
+            chosen = select(registry, [*(competitions or ()), *(more or ())], split, edition)
+            request = EvalRequest(
+                agents=tuple(plugins),
+                competitions=tuple(competition.label for competition in chosen),
+                split=split,
+                seeds=seeds,
+                model=model,
+                settings=parse_settings(settings or ()),
+                runner=runner,
+                engine=engine,
+                workers=workers or 1,
+                retries=retries,
+                limits=Limits(**{name: value for name, value in limits.items() if value is not None}),
+                data_dir=data_dir or default_data_dir(),
+                output=output,
+                prepare=prepare,
+            )
+    if dry_run and resume is None:
+        _dry_run(request, registry, as_json=as_json)
+        return
+    _run(request if resume is None else resume, registry, workers=workers, as_json=as_json)
+
+
+def parse_settings(pairs: "list[str] | tuple[str, ...]") -> dict[str, Any]:
+    """Agent settings from `agent.key=value`; the prefix may be left out, further dots make nested tables.
+
+    A value that is JSON (20, true, [1, 2], "text") is that; any other is the text as it stands.
+
+    Raises:
+        UsageError: not a pair, or one key is given twice.
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        path = name.removeprefix("agent.").split(".")
+        if not equals or not all(path):
+            raise UsageError(f"--set {pair!r}: expected agent.KEY=VALUE")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        table = found
+        for key in path[:-1]:
+            table = table.setdefault(key, {})
+            if not isinstance(table, dict):
+                raise UsageError(f"--set {pair!r}: {key} is a value already")
+        if path[-1] in table:
+            raise UsageError(f"--set {name} was given twice")
+        table[path[-1]] = value
+    return found
+
+
+def _refuse_beside_resume(context: typer.Context) -> None:
+    """A flag that --resume would ignore is refused; what the environment or a file says is not meant for it."""
+    for option_ in context.command.params:
+        source = context.get_parameter_source(str(option_.name))
+        if option_.name not in WITH_RESUME and source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"--resume takes all but --workers from the group; leave out {option_.opts[0]}")
+
+
+def _dry_run(request: "EvalRequest", registry: "Registry", *, as_json: bool) -> None:
+    from mleb_core.evaluate import plan
+
+    with stdout_kept():
+        group = plan(request, registry)
+    if as_json:
+        runs = [key.model_dump(mode="json") for key in group.keys()]  # noqa: SIM118  a method of ours, no dictionary
+        print_json({"group": group.model_dump(mode="json"), "runs": runs})
+    else:
+        from mleb.render import show_plan
+
+        show_plan(group)
+
+
+def _run(what: "EvalRequest | Path", registry: "Registry", *, workers: int | None, as_json: bool) -> None:
+    """Evaluate or resume, show it, report it, and end with the exit code that tells."""
+    from mleb_core.evaluate import evaluate
+    from mleb_core.evaluate import resume as resume_group
+
+    from mleb.render import Progress, show_group_reports
+    from mleb.signals import Interruptible
+
+    with stdout_kept(), Progress() as progress, Interruptible(progress.set_note) as interruptible:
+        callbacks: dict[str, Any] = {
+            "on_change": progress.on_change,
+            "on_notice": progress.on_notice,
+            "on_group": progress.on_group,
+            "stop": interruptible.stop,
+        }
+        try:
+            if isinstance(what, Path):
+                report = resume_group(what, registry, workers=workers, **callbacks)
+            else:
+                report = evaluate(what, registry, **callbacks)
+        except BaseException:
+            if progress.directory is not None:
+                progress.on_notice(_how_to_go_on(progress.directory))
+            raise
+    if as_json:
+        print_json(report.model_dump(mode="json"))
+    else:
+        show_group_reports([report])
+    directory = progress.directory
+    if interruptible.signal is not None:
+        if directory is not None:
+            print_notice(_how_to_go_on(directory))
+        raise typer.Exit(128 + interruptible.signal)
+    print_notice(f"report: {directory}")
+    if _fell_short(report):
+        if directory is not None:
+            print_notice(_how_to_go_on(directory))
+        raise typer.Exit(1)
+
+
+def _fell_short(report: "GroupReport") -> bool:
+    """Whether a run is missing, or failed through no fault of its agent."""
+    from mleb_core.run import Cause
+
+    ours = (Cause.SANDBOX_FAILURE, Cause.HARNESS_FAILURE, Cause.CANCELLED)
+    return bool(report.missing) or any(run.cause in ours for run in report.runs)
+
+
+def _how_to_go_on(directory: Path) -> str:
+    import shlex
+
+    return f"to go on: mleb eval --resume {shlex.quote(str(directory))}"

@@ -1,0 +1,107 @@
+"""`mleb prepare`: make competitions' data ready."""
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from mleb_core.errors import MlebError, UsageError
+
+from mleb.options import AsJson, Competitions, Config, DataDir, Edition, More, Split, option
+from mleb.output import clean, print_error, print_json, print_line, print_notice, stdout_kept
+from mleb.units import format_duration
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("prepare")(prepare_command)
+
+
+def prepare_command(  # noqa: PLR0917
+    more: More = None,
+    competitions: Competitions = None,
+    split: Split = None,
+    lite: Annotated[bool, option("--lite", help="The same as --split low.")] = False,
+    every: Annotated[bool, option("--all", help="Every competition that is installed.")] = False,
+    raw_dir: Annotated[
+        Path | None, option("--raw-dir", help="Raw data that is there already; for one competition.", metavar="DIR")
+    ] = None,
+    data_dir: DataDir = None,
+    edition: Edition = 1,
+    keep_raw: Annotated[bool, option("--keep-raw/--no-keep-raw", help="Keep the raw data that mleb fetched.")] = True,
+    force: Annotated[bool, option("--force", "-f", help="Prepare again what is prepared already.")] = False,
+    skip_verification: Annotated[
+        bool, option("--skip-verification", help="Do not compare with the published checksums.")
+    ] = False,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the data of competitions ready for agents and graders.
+
+    One that fails never stops the others; the exit code is then 1.
+    """
+    from mleb_core.layout import default_data_dir
+    from mleb_core.prepare import prepare
+    from mleb_core.registry import Registry
+
+    from mleb.selection import select
+
+    data = data_dir or default_data_dir()
+    ids = [*(competitions or ()), *(more or ())]
+    results: list[dict[str, Any]] = []
+    with stdout_kept():
+        registry = Registry()
+        if sum((bool(ids), bool(split), lite, every)) > 1:
+            raise UsageError("choose one of -c, --split, --lite and --all")
+        chosen = select(registry, list(registry.competitions) if every else ids, "low" if lite else split, edition)
+        if raw_dir is not None and len(chosen) != 1:
+            raise UsageError(f"--raw-dir holds the raw data of one competition; {len(chosen)} were asked for")
+        for competition in chosen:
+            label = competition.label
+            started = time.monotonic()
+            result: dict[str, Any] = {"competition": label, "prepared": False, "directory": None, "error": None}
+            results.append(result)
+            try:
+                prepare(
+                    competition,
+                    data,
+                    raw_dir=raw_dir,
+                    force=force,
+                    keep_raw=keep_raw,
+                    verify=not skip_verification,
+                    progress=lambda line, label=label: print_notice(_about(label, line)),  # type: ignore[misc]
+                )
+            except MlebError as error:
+                result["error"] = str(error)
+            except Exception as error:  # one that fails never stops the others
+                if os.environ.get("MLEB_DEBUG"):
+                    import traceback
+
+                    traceback.print_exc()
+                result["error"] = f"internal error: {type(error).__name__}: {error}"
+            else:
+                from mleb_core.layout import CompetitionData
+
+                result.update(prepared=True, directory=str(CompetitionData.of(data, label).prepared))
+            result["seconds"] = round(time.monotonic() - started, 3)
+            if result["error"] is not None:
+                print_error(_about(label, result["error"]))
+            elif not as_json:
+                print_notice(f"{label}: prepared in {format_duration(result['seconds'])}")
+    failed = [result["competition"] for result in results if not result["prepared"]]
+    if as_json:
+        print_json(results)
+    else:
+        for result in results:
+            if result["prepared"]:
+                print_line(f"{result['competition']}  {clean(result['directory'])}")
+    if failed:
+        print_notice(f"{len(failed)} of {len(results)} competitions could not be prepared: {', '.join(failed)}")
+        raise typer.Exit(1)
+
+
+def _about(label: str, line: str) -> str:
+    return line if line.startswith(label) else f"{label}: {line}"

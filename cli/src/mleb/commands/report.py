@@ -1,0 +1,57 @@
+"""`mleb report`: results of run groups."""
+
+import enum
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mleb.options import AsJson, Config, option
+from mleb.output import print_json, stdout_kept
+
+__all__ = ["register"]
+
+
+class Format(enum.StrEnum):
+    """How results are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    MARKDOWN = "markdown"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("report")(report_command)
+
+
+def report_command(
+    groups: Annotated[list[Path], typer.Argument(help="Directories of run groups.", metavar="GROUP")],
+    format: Annotated[Format, option("--format", "-f", help="How to write the results.")] = Format.TABLE,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the results of run groups.
+
+    JSON is one object for one group, a list for several.
+    """
+    from mleb_core.report.build import group_report
+    from mleb_core.report.collect import collect_group
+    from mleb_core.report.formats import to_csv, to_markdown
+
+    with stdout_kept():
+        reports = [group_report(*collect_group(directory), directory=directory) for directory in groups]
+    if as_json or format is Format.JSON:
+        documents = [report.model_dump(mode="json") for report in reports]
+        print_json(documents[0] if len(documents) == 1 else documents)
+    elif format is Format.TABLE:
+        from mleb.render import show_group_reports
+
+        show_group_reports(reports)
+    elif format is Format.MARKDOWN:
+        sys.stdout.write("\n".join(to_markdown(report) for report in reports))
+    else:
+        texts = [to_csv(report) for report in reports]
+        sys.stdout.write(texts[0] + "".join(text.partition("\n")[2] for text in texts[1:]))  # one header for all

@@ -1,0 +1,320 @@
+"""What people see in a terminal; the only module that imports rich.
+
+Where the output is no terminal, tables are plain aligned columns and progress is plain lines. Text of agents and
+plugins never reaches rich as markup: it goes through `clean` into `Text`.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from mleb_core.layout import GroupLayout
+from mleb_core.report.models import CompetitionReport, Estimate, GroupReport, RunReport
+from mleb_core.run import Run, RunGroup, RunKey, RunStatus
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from mleb.output import clean, print_line, print_notice, print_table
+from mleb.units import format_duration
+
+if TYPE_CHECKING:
+    from rich.console import ConsoleOptions, RenderResult
+
+__all__ = [
+    "Progress",
+    "show_competition_report",
+    "show_grading_report",
+    "show_group_reports",
+    "show_plan",
+    "show_table",
+]
+
+STYLES = {
+    "gold": "bold yellow",
+    "silver": "bold white",
+    "bronze": "dark_orange",
+    "finished": "green",
+    "failed": "red",
+    "timed_out": "yellow",
+    "interrupted": "yellow",
+    "invalid": "red",
+    "ok": "green",
+    "problem": "bold red",
+}
+"""Cells that hold exactly this word are set in this style."""
+SHOWN_RUNNING = 12
+"""Runs under way that a terminal shows; the rest are counted."""
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
+    """A table on stdout. A number column is one whose cells are numbers or "-"."""
+    if not sys.stdout.isatty():
+        print_table(columns, rows)
+        return
+    table = Table(title=Text(clean(title)) if title else None, title_justify="left", header_style="bold")
+    for index, column in enumerate(columns):
+        numeric = all(_is_number(row[index]) for row in rows)
+        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(clean(cell), style=STYLES.get(str(cell), "")) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def show_competition_report(report: CompetitionReport) -> None:
+    """One graded submission."""
+    direction = "lower" if report.is_lower_better else "higher"
+    standing = f"{report.rank} of {report.teams}, percentile {report.percentile:.1f}" if report.rank else "-"
+    rows = [
+        ["competition", report.label],
+        ["submission", report.submission_path],
+        ["result", _verdict(report)],
+        ["score", f"{_number(report.score)} ({direction} is better)"],
+        ["medal", report.medal],
+        ["above median", "yes" if report.above_median else "no"],
+        ["place", standing],
+        [
+            "gold, silver, bronze",
+            ", ".join(map(_number, (report.gold_threshold, report.silver_threshold, report.bronze_threshold))),
+        ],
+        ["median", _number(report.median_threshold)],
+        *(["known issue", issue] for issue in report.known_issues),
+    ]
+    show_table(["what", "value"], rows)
+
+
+def show_grading_report(reports: Sequence[CompetitionReport]) -> None:
+    """Graded submissions, a line each."""
+    columns = ["competition", "score", "medal", "above median", "result", "submission"]
+    rows = [
+        [r.label, _number(r.score), r.medal, "yes" if r.above_median else "no", _verdict(r), r.submission_path]
+        for r in reports
+    ]
+    show_table(columns, rows)
+    medals = sum(report.any_medal for report in reports)
+    valid = sum(report.valid_submission for report in reports)
+    print_line(f"{len(reports)} submissions: {valid} valid, {medals} with a medal")
+
+
+def show_plan(group: RunGroup) -> None:
+    """What a run group would do."""
+    show_table(["competition", "agent", "seed"], [[key.competition, key.agent, key.seed] for key in group.keys()])  # noqa: SIM118  a method of ours, no dictionary
+    limits = group.limits
+    memory = f", {limits.memory_bytes / 1024**3:.1f} GiB" if limits.memory_bytes else ""
+    print_line(
+        f"{len(group.keys())} runs, {group.workers} at a time on {group.runner}, at most "
+        f"{format_duration(limits.time_s)}{memory} each; nothing was started (--dry-run)"
+    )
+
+
+def show_group_reports(reports: Sequence[GroupReport]) -> None:
+    """Each group's runs, then all agents with their figures."""
+    for report in reports:
+        show_table(RUN_COLUMNS, [_run_row(run) for run in _with_missing(report)], title=report.group.name)
+        print_line()
+    columns = ["agent", "runs", "graded", "valid %", "above median %", "gold %", "silver %", "bronze %", "any medal %"]
+    if len(reports) > 1:
+        columns.insert(0, "group")
+    rows: list[list[object]] = []
+    for report in reports:
+        for agent in report.agents:
+            shares = (
+                agent.valid_submission_percentage,
+                agent.above_median_percentage,
+                agent.gold_percentage,
+                agent.silver_percentage,
+                agent.bronze_percentage,
+                agent.any_medal_percentage,
+            )
+            row: list[object] = [agent.agent, agent.counts.asked, agent.counts.graded, *map(_estimate, shares)]
+            rows.append([report.group.name, *row] if len(reports) > 1 else row)
+    show_table(columns, rows)
+    if missing := sum(report.counts.missing for report in reports):
+        print_line(f"{missing} runs have no result; they count as runs without a medal")
+    for report in reports:
+        if any(edition != 1 for edition in report.editions):
+            editions = ", ".join(map(str, report.editions))
+            print_line(f"{clean(report.group.name)}: editions {editions}; edition 1 is as published")
+        for label, issues in report.known_issues.items():
+            for issue in issues:
+                print_line(f"known issue of {label}: {clean(issue)}")
+
+
+RUN_COLUMNS = ["competition", "agent", "seed", "status", "time", "score", "medal", "note"]
+
+
+class Progress:
+    """Shows a run group at work: a live display in a terminal, else a line for each change. Thread-safe.
+
+    Everything goes to stderr: stdout is for results.
+    """
+
+    def __init__(self) -> None:
+        self.directory: Path | None = None
+        self._lock = threading.Lock()
+        self._total = 0
+        self._asked: set[RunKey] = set()
+        self._running: dict[RunKey, tuple[RunStatus, float]] = {}
+        self._ended: dict[RunKey, str] = {}
+        self._started = time.monotonic()
+        self._note = ""
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._live = (
+            Live(self, console=self._console, refresh_per_second=4, transient=True) if sys.stderr.isatty() else None
+        )
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def on_group(self, directory: Path, group: RunGroup) -> None:
+        """The group is there; its runs come next."""
+        self.directory = directory
+        settled = _settled(directory, group)
+        with self._lock:
+            self._total = len(group.keys())
+            self._ended.update(settled)
+        kept = f", {len(settled)} of them done before" if settled else ""
+        self.on_notice(f"{self._total} runs{kept}, in {directory}")
+
+    def on_change(self, run: Run) -> None:
+        """A run has another status."""
+        line = ""
+        with self._lock:
+            if run.status.ended or run.status is RunStatus.INTERRUPTED:
+                began = self._running.pop(run.key, None)
+                if run.status.ended:
+                    self._ended[run.key] = run.status
+                line = f"{run.key}: {self._result(run)}"
+                if began is None:
+                    line = ""  # told before
+            elif run.status is not RunStatus.PENDING:
+                started = self._running.get(run.key, (run.status, time.monotonic()))[1]
+                if run.key not in self._running and self._live is None:
+                    line = f"{run.key}: started" + (f" (attempt {run.attempt})" if run.attempt > 1 else "")
+                self._running[run.key] = (run.status, started)
+            done = len(self._ended)
+        if line:
+            self.on_notice(f"[{done}/{self._total}] {line}")
+
+    def on_notice(self, line: str) -> None:
+        """Something that the user should know."""
+        if self._live is None:
+            print_notice(line)
+        else:
+            self._console.print(Text(clean(line)))
+
+    def set_note(self, note: str) -> None:
+        """A line that stays under the display. Safe in a signal handler: takes no lock."""
+        self._note = note
+
+    def __rich_console__(self, console: Console, options: "ConsoleOptions") -> "RenderResult":
+        with self._lock:
+            running, done = list(self._running.items()), len(self._ended)
+        yield Group(*self._display(running, done))
+
+    def _display(self, running: list[tuple[RunKey, tuple[RunStatus, float]]], done: int) -> Iterable[RenderableType]:
+        clock = time.monotonic()
+        head = Table.grid(padding=(0, 1))
+        passed = format_duration(clock - self._started)
+        head.add_row(
+            ProgressBar(total=max(1, self._total), completed=done, width=30),
+            Text(f"{done} of {self._total} runs done, {len(running)} under way, {passed}"),
+        )
+        yield head
+        table = Table.grid(padding=(0, 2))
+        for key, (status, since) in running[:SHOWN_RUNNING]:
+            row = (f"  {key.competition}", key.agent, f"seed {key.seed}", status, format_duration(clock - since))
+            table.add_row(*(Text(clean(cell) if i else "  " + clean(cell)) for i, cell in enumerate(row)))
+        if running:
+            yield table
+        if len(running) > SHOWN_RUNNING:
+            yield Text(f"  and {len(running) - SHOWN_RUNNING} more")
+        if self._note:
+            yield Text(self._note, style="yellow")
+
+    def _result(self, run: Run) -> str:
+        """How a run ended, in a few words; the score is in its report."""
+        words = [run.status.replace("_", " ")]
+        report = None
+        if self.directory is not None:
+            layout = GroupLayout(self.directory).run(run.key.competition, run.key.agent, run.key.seed)
+            try:
+                report = RunReport.model_validate_json(layout.report.read_bytes())
+            except (OSError, ValueError):
+                report = None
+        if run.outcome is not None and run.status.ended:
+            words[0] += f" after {format_duration(run.outcome.runtime_s)}"
+        if run.outcome is not None and run.outcome.message:
+            words.append(run.outcome.message)
+        if report is not None and run.status.ended and report.competition_report is not None:
+            graded = report.competition_report
+            words.append(f"score {graded.score:g}" if graded.score is not None else _verdict(graded))
+            if graded.any_medal:
+                words.append(f"{graded.medal} medal")
+        return ", ".join(words)
+
+
+def _settled(directory: Path, group: RunGroup) -> dict[RunKey, str]:
+    """The runs of a group that are over already, with their status."""
+    from mleb_core.evaluate import unsettled
+
+    open_keys = set(unsettled(directory, group))
+    return {key: "done" for key in group.keys() if key not in open_keys}  # noqa: SIM118  a method of ours, no dictionary
+
+
+def _with_missing(report: GroupReport) -> list[RunReport | RunKey]:
+    """All runs in the order asked for; the key alone where there is no report."""
+    found: dict[RunKey, RunReport | RunKey] = {key: key for key in report.group.keys()}  # noqa: SIM118  a method of ours, no dictionary
+    found.update({run.key: run for run in report.runs})
+    return list(found.values())
+
+
+def _run_row(run: RunReport | RunKey) -> list[object]:
+    if isinstance(run, RunKey):
+        return [run.competition, run.agent, run.seed, "missing", "-", "-", "-", "no result"]
+    graded = run.competition_report
+    runtime = format_duration(run.runtime_s) if run.runtime_s is not None else "-"
+    score = _number(graded.score) if graded else "-"
+    notes = [run.message] if run.message else []
+    if graded is not None and not graded.valid_submission:
+        notes.append(_verdict(graded))
+    return [
+        run.key.competition, run.key.agent, run.key.seed, run.status.value, runtime, score,
+        graded.medal if graded else "-", "; ".join(notes),
+    ]  # fmt: skip
+
+
+def _verdict(report: CompetitionReport) -> str:
+    if report.grader_error is not None:
+        return f"grader failed: {report.grader_error}"
+    if not report.submission_exists:
+        return "no submission"
+    return "valid" if report.valid_submission else f"invalid: {report.reason}"
+
+
+def _estimate(estimate: Estimate) -> str:
+    error = "" if estimate.standard_error is None else f" ± {estimate.standard_error:.1f}"
+    return f"{estimate.mean:.1f}{error}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.5f}".rstrip("0").rstrip(".") if abs(value) < 1e7 else f"{value:g}"
+
+
+def _is_number(cell: object) -> bool:
+    text = str(cell).partition(" ± ")[0]
+    return text == "-" or text.replace(".", "", 1).replace("-", "", 1).isdigit()
