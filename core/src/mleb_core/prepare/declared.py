@@ -1,0 +1,449 @@
+"""Carrying out a declared recipe."""
+
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mleb_core.errors import PreparationError
+from mleb_core.prepare.archives import write_archive
+from mleb_core.prepare.files import copy_files
+from mleb_core.prepare.recipe import Archive, Copy, LikeFiles, Recipe, Renumber, Rows, Split, Table, Write
+from mleb_core.prepare.sources import Sources, matcher
+from mleb_core.prepare.split import (
+    Parts,
+    grouped_split,
+    random_split,
+    stratified_split,
+    time_split,
+    values_split,
+)
+from mleb_core.prepare.tables import need_columns, read_csv, write_csv
+from mleb_core.prepare.templates import Template
+
+__all__ = ["Declared"]
+
+
+class Declared:
+    """A recipe at work: its tables and its split, read when first asked for.
+
+    Code in prepare.py gets one from `context.recipe()` and goes on from its tables.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        sources: Sources,
+        target: Path,
+        *,
+        ids: Sequence[str] = (),
+        own: bool = False,
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Args:
+        target: holds public/ and private/.
+        ids: the id columns of a submission, which `fill = { "*" = ... }` leaves alone.
+        own: raw is mleb's own, so that its files may be hard linked.
+        """
+        self._recipe, self._sources, self._target = recipe, sources, target
+        self._ids, self._own, self._progress = tuple(ids), own, progress
+        self._tables: dict[str, pd.DataFrame] = {}
+        self._parts: Parts | None = None
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table by its name in `[prepare.tables]`; with new ids, if it is the one that is split."""
+        if name not in self._tables:
+            self._progress(f"reading {name}")
+            self._tables[name] = _read(self._recipe.tables[name], self._sources, name)
+        split = self._recipe.split
+        if self._parts is None and split is not None and split.table == name:
+            frame = self._tables[name]
+            self._parts = split_rows(frame, split, self._sources)
+            if split.renumber is not None:
+                self._tables[name] = renumbered(frame, self._parts, split.renumber)
+        return self._tables[name]
+
+    @property
+    def parts(self) -> Parts:
+        """Row positions of train and test.
+
+        Raises:
+            PreparationError: the recipe has no split.
+        """
+        if self._recipe.split is None:
+            raise PreparationError("the recipe has no [prepare.split]")
+        self.table(self._recipe.split.table)
+        assert self._parts is not None
+        return self._parts
+
+    @property
+    def train(self) -> pd.DataFrame:
+        """The train rows of the table that is split."""
+        return self._part("train")
+
+    @property
+    def test(self) -> pd.DataFrame:
+        """The test rows of the table that is split."""
+        return self._part("test")
+
+    def run(self) -> None:
+        """Write, copy and pack everything.
+
+        Raises:
+            PreparationError: raw data is missing, broken or not what the recipe needs.
+        """
+        recipe = self._recipe
+        for name in recipe.require:
+            self._sources.need(name)
+        if recipe.split is not None:
+            self.table(recipe.split.table)
+        last = {self._name(part): i for i, part in enumerate(recipe.write)}
+        for i, part in enumerate(recipe.write):
+            self._progress(f"writing {part.file}")
+            self._write(part)
+            if last[name := self._name(part)] == i and (recipe.split is None or name != recipe.split.table):
+                self._tables.pop(name, None)  # a side table is read again in the rare case that a copy needs it
+        for copy in recipe.copy_:
+            self._progress(f"laying out {copy.to}")
+            self._copy(copy)
+        for archive in recipe.archive:
+            self._progress(f"packing {archive.file}")
+            self._pack(archive)
+
+    def _name(self, part: Write | Copy | Archive) -> str:
+        name = part.table or (self._recipe.split.table if self._recipe.split else None)
+        assert name is not None  # the recipe was validated
+        return name
+
+    def _part(self, rows: Rows) -> pd.DataFrame:
+        name = self._recipe.split.table if self._recipe.split else ""
+        return self.table(name).take(self.parts.train if rows == "train" else self.parts.test)
+
+    def _rows(self, part: Write | Copy | Archive) -> np.ndarray[Any, Any] | None:
+        """Positions of the part's rows in its table; None: all, in file order."""
+        if part.rows == "all" or part.rows is None:
+            return None
+        positions = self.parts.train if part.rows == "train" else self.parts.test
+        if not isinstance(part, Write) or part.match is None:
+            return positions
+        match = part.match if isinstance(part.match, dict) else {part.match: part.match}
+        assert self._recipe.split is not None
+        name = self._name(part)
+        frame, split = self.table(name), self.table(self._recipe.split.table)
+        mask = np.ones(len(frame), dtype=bool)
+        for column, key in match.items():
+            need_columns(frame, [column], f"table {name!r}")
+            need_columns(split, [key], f"table {self._recipe.split.table!r}")
+            mask &= frame[column].isin(split[key].take(positions).unique()).to_numpy(dtype=bool)
+        return np.flatnonzero(mask)
+
+    def _write(self, part: Write) -> None:
+        name = self._name(part)
+        frame, label = self.table(name), f"table {name!r}"
+        rows = self._rows(part)
+        if part.distinct or part.sort_by:
+            need_columns(frame, [*part.distinct, *part.sort_by], label)
+            rows = np.arange(len(frame)) if rows is None else rows
+            if part.distinct:
+                rows = rows[~frame[list(part.distinct)].take(rows).duplicated().to_numpy()]
+            if part.sort_by:
+                rows = sorted_rows(frame, rows, part.sort_by)
+        hidden = {f"{r.column}@raw" for r in [self._recipe.split.renumber if self._recipe.split else None] if r}
+        present = [str(column) for column in frame.columns if column not in hidden]
+        one_hot: list[str] = []
+        if part.one_hot is not None:
+            need_columns(frame, [part.one_hot.column], label)
+            one_hot = list(part.one_hot.values or sorted(frame[part.one_hot.column].dropna().astype(str).unique()))
+            at = present.index(part.one_hot.column)
+            present[at : at + 1] = one_hot
+        fills = {column: value for column, value in part.fill.items() if column != "*"}
+        present += [column for column in fills if column not in present]
+        wanted = list(part.columns) if part.columns is not None else [c for c in present if c not in part.hide]
+        where = f"{part.file}: {label}"
+        for column in (*wanted, *part.hide, *part.rename):
+            if column not in present:
+                need_columns(frame[[c for c in present if c in frame.columns]], [column], where)
+        if "*" in part.fill:
+            ids = [column for column in wanted if part.rename.get(column, column) in self._ids]
+            fills |= {column: part.fill["*"] for column in wanted if column not in (*ids, *fills)}
+        texts = {c: Template(v) for c, v in fills.items() if isinstance(v, str) and "{" in v}
+        source = dict.fromkeys(wanted)
+        if part.one_hot is not None:
+            source[part.one_hot.column] = None
+        for template in texts.values():
+            source |= dict.fromkeys(template.columns)
+        used = [column for column in source if column in frame.columns]
+
+        def change(piece: pd.DataFrame) -> pd.DataFrame:
+            new: dict[str, Any] = {}
+            for column in wanted:
+                if column in texts:
+                    new[column] = filled_text(texts[column], piece, where)
+                elif column in fills:
+                    new[column] = np.full(len(piece), fills[column], dtype=_dtype(fills[column]))
+                elif column in one_hot and part.one_hot is not None:
+                    labels = piece[part.one_hot.column].astype(object)
+                    new[column] = (labels.astype(str) == column).to_numpy(dtype=np.int64)
+                else:
+                    new[column] = piece[column]
+            return pd.DataFrame(new, index=piece.index).rename(columns=part.rename)
+
+        same = not (fills or one_hot or part.rename)
+        with self._target_stream(part.file) as stream:
+            write_csv(
+                frame,
+                stream,
+                rows=rows,
+                columns=wanted if same else used,
+                change=None if same else change,
+                index=part.index,
+                float_format=part.float_format,
+                quote=part.quote,
+                separator="\t" if part.file.removesuffix(".zip").endswith(".tsv") else ",",
+            )
+
+    def _target_stream(self, file: str) -> Any:
+        path = self._target / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return _ZippedFile(path) if file.endswith(".zip") else open(path, "xb")
+
+    def _pairs(self, part: Copy | Archive, target: str) -> list[tuple[str, str]]:
+        """(source, target) texts of a part that follows rows, each once, in the order of the rows."""
+        source, goal = Template(part.from_), Template(target)
+        name = self._name(part)
+        frame, rows = self.table(name), self._rows(part)
+        columns = list(dict.fromkeys((*source.columns, *goal.columns)))
+        need_columns(frame, columns, f"{part.from_!r}: table {name!r}")
+        frame = frame[columns] if rows is None else frame[columns].take(rows)
+        label = f"table {name!r}"
+        return list(dict.fromkeys(zip(source.values(frame, label), goal.values(frame, label), strict=True)))
+
+    def _copy(self, part: Copy) -> None:
+        if part.rows is not None:
+            pairs = self._pairs(part, part.to)
+        else:
+            pairs = [(part.from_, part.to)]
+        archive, mark, _ = part.from_.partition("!")
+        if mark:
+            pairs = [(source.partition("!")[2], target) for source, target in pairs]
+        if part.from_.endswith(("/", "!")) or "*" in part.from_:
+            pairs = list(self._spread(part, pairs))
+        elif part.missing == "skip":
+            there = set(self._sources.archive(archive).names()) if mark else None
+            raw = os.fspath(self._sources.raw)
+            pairs = [p for p in pairs if (p[0] in there if there is not None else os.path.exists(f"{raw}/{p[0]}"))]
+        base = os.fspath(self._target)
+        for _, target in pairs:
+            if ".." in target and ".." in target.split("/"):
+                raise PreparationError(f"{part.to!r}: {target!r} leaves the prepared data")
+        if mark:
+            self._sources.archive(archive).extract([(source, f"{base}/{target}") for source, target in pairs])
+            return
+        raw = os.fspath(self._sources.raw)
+        if pairs:
+            self._sources.need(pairs[0][0])
+        copy_files([(f"{raw}/{source}", f"{base}/{target}") for source, target in pairs], own=self._own)
+
+    def _spread(self, part: Copy, pairs: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+        """Folders and patterns as the files they stand for."""
+        names = self._sources.names(part.from_)
+        if "*" in part.from_:
+            (pattern, target), found = pairs[0], 0
+            fixed = pattern[: min(pattern.find(c) for c in "*?" if c in pattern)].rpartition("/")[0]
+            fit = matcher(pattern)
+            for name in names:
+                if fit.fullmatch(name):
+                    found += 1
+                    yield name, f"{target.rstrip('/')}/{name[len(fixed) :].lstrip('/')}"
+            if not found and part.missing == "error":
+                raise PreparationError(f"no file fits {part.from_!r} in the raw data {self._sources.raw}")
+            return
+        folders: dict[str, list[str]] = {}
+        for source, _ in pairs:
+            folders[source] = []
+        depths = {source.count("/") for source in folders}
+        for name in names:  # each file asks whether one of its parents is wanted
+            parts = name.split("/")
+            for depth in depths:
+                if depth < len(parts) and (key := "/".join(parts[:depth]) + "/" * bool(depth)) in folders:
+                    folders[key].append(name)
+        for source, target in pairs:
+            if not folders[source] and part.missing == "error":
+                raise PreparationError(
+                    f"{source or part.from_!r} is missing or empty in the raw data; a folder is expected"
+                )
+            for name in folders[source]:
+                yield name, target + name[len(source) :]
+
+    def _pack(self, part: Archive) -> None:
+        target = self._target / part.file
+        archive, mark, _ = part.from_.partition("!")
+        if part.rows is None:
+            member = part.as_ or part.from_.rpartition("/")[2]
+            if part.from_.startswith(("public/", "private/")):
+                write_archive(target, [(member, self._target / part.from_)], compress=part.compress)
+            else:
+                with self._sources.open(part.from_) as stream:
+                    write_archive(target, [(member, stream.read())], compress=part.compress)
+            return
+        pairs = self._pairs(part, part.as_ or part.from_.rpartition("/")[2].rpartition("!")[2])
+        members: Iterator[tuple[str, Path | bytes]]
+        if mark:
+            reader = self._sources.archive(archive)
+            members = ((name, _whole(reader.open(source.partition("!")[2]))) for source, name in pairs)
+        else:
+            members = ((name, self._sources.raw / source) for source, name in pairs)
+        write_archive(target, members, compress=part.compress)
+
+
+def split_rows(frame: pd.DataFrame, split: Split, sources: Sources) -> Parts:
+    """Row positions of train and test, in the order that the split asks for.
+
+    Raises:
+        PreparationError: a column is missing, or there are too few rows.
+    """
+    label = f"table {split.table!r}"
+    need_columns(frame, [*([split.column] if split.column else []), *split.sort_by], label)
+    column = frame[split.column] if split.column else None
+    test_size: float | int | None
+    if isinstance(split.test_size, LikeFiles):
+        fit = matcher(split.test_size.files.partition("!")[2] or split.test_size.files)
+        count = sum(fit.fullmatch(name) is not None for name in sources.names(split.test_size.files))
+        if not count:
+            raise PreparationError(f"no file fits {split.test_size.files!r} in the raw data {sources.raw}")
+        test_size = count / (len(frame) + count)
+    else:
+        test_size = split.test_size
+    try:
+        parts = _split(split, len(frame), column, test_size)
+    except PreparationError as error:
+        raise PreparationError(f"{label}: {error}") from None
+    if split.order == "file":
+        return parts.in_file_order()
+    if split.order == "sorted":
+        parts = parts.in_file_order()
+        return Parts(*(sorted_rows(frame, rows, split.sort_by) for rows in parts))
+    return parts
+
+
+def _split(split: Split, rows: int, column: Any, test_size: float | int | None) -> Parts:
+    if split.method == "random":
+        return random_split(rows, test_size, train_size=split.train_size, seed=split.seed)
+    if split.method == "stratified":
+        return stratified_split(column, test_size, train_size=split.train_size, seed=split.seed)
+    if split.method == "grouped":
+        return grouped_split(column, test_size, train_size=split.train_size, seed=split.seed, order=split.groups)
+    if split.method == "time":
+        return time_split(column, test_size, since=split.since)
+    return values_split(column, split.test_values)
+
+
+def sorted_rows(frame: pd.DataFrame, rows: Any, columns: Sequence[str]) -> Any:
+    """Positions sorted by columns, ascending, equal ones as they stood."""
+    keys = frame[list(columns)].take(rows).reset_index(drop=True)
+    return rows[keys.sort_values(list(columns), kind="stable").index.to_numpy()]
+
+
+def renumbered(frame: pd.DataFrame, parts: Parts, new: Renumber) -> pd.DataFrame:
+    """The table with new ids in `new.column`, the old ones in `COLUMN@raw`."""
+    need_columns(frame, [new.column], "the table that is split")
+    numbers = np.zeros(len(frame), dtype=np.int64)
+    ids: Any = numbers if new.train is None and new.test is None else np.empty(len(frame), dtype=object)
+    start = new.start
+    for rows, text in ((parts.train, new.train), (parts.test, new.test)):
+        if new.each == "row":
+            codes, count = np.arange(len(rows)), len(rows)
+        else:
+            codes, names = pd.factorize(frame[new.column].take(rows).array)
+            count = len(names)
+        numbers[rows] = codes + start
+        if ids is not numbers:
+            template = Template(text or "{n}")
+            ids[rows] = template.values(pd.DataFrame({"n": numbers[rows]}))
+        start = start + count if new.continued else new.start
+    old = frame[new.column]
+    frame = frame.copy(deep=False)
+    frame[new.column] = ids
+    frame[f"{new.column}@raw"] = old
+    return frame
+
+
+def filled_text(template: Template, frame: pd.DataFrame, name: str) -> Any:
+    """A template's text for each row; a template of one bare column keeps its missing cells."""
+    if len(template.columns) == 1 and template.text == f"{{{template.columns[0]}}}":
+        need_columns(frame, template.columns, name)
+        return frame[template.columns[0]]
+    return template.values(frame, name)
+
+
+def _read(table: Table, sources: Sources, name: str) -> pd.DataFrame:
+    if table.files is not None:
+        frame = _listed(table, sources)
+    else:
+        assert table.file is not None
+        read = table.read
+        with sources.open(table.file) as stream:
+            member = table.file.removesuffix(".zip")
+            frame = read_csv(
+                stream,
+                separator=read.separator or ("\t" if member.endswith(".tsv") else ","),
+                dtype=read.dtype,
+                missing_words=read.missing_words,
+                floats=read.floats,
+                encoding=read.encoding,
+                name=str(sources.raw / table.file),
+            )
+    label = f"table {name!r} ({table.file or table.files})"
+    need_columns(frame, [*table.drop, *table.read.dtype], label)
+    for column, values in table.drop.items():
+        frame = frame[~frame[column].isin(list(values))]
+    for column, text in table.add.items():
+        frame[column] = Template(text).values(frame, label)
+    return frame
+
+
+def _listed(table: Table, sources: Sources) -> pd.DataFrame:
+    """The table of the files that fit a pattern."""
+    text = table.files or ""
+    fit = matcher(text.partition("!")[2] or text)
+    found = [(name.split("/"), m.groupdict()) for name in sources.names(text) if (m := fit.fullmatch(name))]
+    if not found:
+        raise PreparationError(f"no file fits {text!r} in the raw data {sources.raw}")
+    found.sort(key=lambda item: item[0])
+    frame = pd.DataFrame([cells for _, cells in found], columns=list(fit.groupindex), dtype=str)
+    if table.sort is not None:
+        keys = Template(table.sort).values(frame)
+        frame = frame.take(np.array(sorted(range(len(keys)), key=keys.__getitem__))).reset_index(drop=True)
+    return frame
+
+
+class _ZippedFile:
+    """A new archive with one member, named like it without .zip, to write to."""
+
+    def __init__(self, path: Path) -> None:
+        self._archive = zipfile.ZipFile(path, "x")
+        info = zipfile.ZipInfo(path.name.removesuffix(".zip"), (1980, 1, 1, 0, 0, 0))
+        info.compress_type, info.external_attr, info.create_system = zipfile.ZIP_DEFLATED, 0o644 << 16, 3
+        self._member = self._archive.open(info, "w", force_zip64=True)
+
+    def __enter__(self) -> Any:
+        return self._member
+
+    def __exit__(self, *_: object) -> None:
+        self._member.close()
+        self._archive.close()
+
+
+def _dtype(value: object) -> Any:
+    return object if isinstance(value, str) else None
+
+
+def _whole(stream: Any) -> bytes:
+    with stream:
+        data = stream.read()
+        assert isinstance(data, bytes)
+        return data

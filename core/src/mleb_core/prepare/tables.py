@@ -1,0 +1,144 @@
+"""Reading and writing tables so that what goes in comes out, byte for byte.
+
+CSV is read with pandas' defaults (types guessed; NA, null, nan, None ... are missing) but exact floats, and written
+with comma, LF, quotes where they must be, the shortest text that reads back to the same float, missing = empty cell.
+"""
+
+import csv
+import warnings
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from mleb_core.errors import PreparationError
+from mleb_core.prepare.problems import flat
+
+__all__ = ["need_columns", "read_csv", "write_csv"]
+
+_DTYPES: dict[str, Any] = {"text": str, "integer": "int64", "number": "float64"}
+_QUOTING: dict[str, Any] = {"minimal": csv.QUOTE_MINIMAL, "text": csv.QUOTE_NONNUMERIC, "all": csv.QUOTE_ALL}
+_CHUNK_CELLS = 2_000_000  # written at a time: keeps the copy that is being written small beside the table
+
+
+def read_csv(
+    source: Path | str | IO[bytes],
+    *,
+    separator: str | None = None,
+    dtype: Mapping[str, str] | None = None,
+    missing_words: bool = True,
+    floats: Literal["exact", "fast"] = "exact",
+    encoding: str = "utf-8",
+    name: str | None = None,
+) -> pd.DataFrame:
+    """Read a CSV.
+
+    Args:
+        source: a file (gzip by its suffix), or an open binary stream.
+        separator: between cells; by default a tab for .tsv, else a comma.
+        dtype: "text", "integer" or "number" by column; other values go to pandas as they are.
+        missing_words: whether words such as NA and null mean a missing cell.
+        floats: "exact" reads the nearest float; "fast" is pandas' default parser, off in the last digit.
+        name: what to call it in messages.
+
+    Raises:
+        PreparationError: it is missing, empty, not the encoding, or no table; a cell does not fit its dtype.
+    """
+    name = name or str(source)
+    if separator is None:
+        separator = "\t" if name.endswith((".tsv", ".tsv.gz")) else ","
+    options: dict[str, Any] = {} if missing_words else {"keep_default_na": False, "na_values": [""]}
+    if floats == "exact":
+        options["float_precision"] = "round_trip"
+    try:
+        with warnings.catch_warnings():
+            # Columns of mixed types are read chunk by chunk as the published preparation does; no news to a user.
+            warnings.simplefilter("ignore", pd.errors.DtypeWarning)
+            return pd.read_csv(
+                source,
+                sep=separator,
+                dtype={column: _DTYPES.get(kind, kind) for column, kind in (dtype or {}).items()},
+                encoding=encoding,
+                **options,
+            )
+    except FileNotFoundError:
+        raise PreparationError(f"{name} is missing; a table is expected there") from None
+    except IsADirectoryError:
+        raise PreparationError(f"{name} is a folder; a table is expected there") from None
+    except pd.errors.EmptyDataError:
+        raise PreparationError(f"{name} is empty; a table with a header is expected there") from None
+    except UnicodeDecodeError as error:
+        raise PreparationError(f"{name} is not {encoding}: {flat(error)}") from None
+    except (pd.errors.ParserError, ValueError) as error:
+        raise PreparationError(f"{name} cannot be read as a table: {flat(error)}") from None
+    except (EOFError, zlib.error) as error:
+        raise PreparationError(f"{name} is broken or cut short: {flat(error)}") from None
+
+
+def need_columns(frame: pd.DataFrame, columns: Iterable[str], name: str) -> None:
+    """Check that a table has these columns.
+
+    Raises:
+        PreparationError: names the first that is missing, and what there is.
+    """
+    for column in columns:
+        if column not in frame.columns:
+            there = ", ".join(map(str, frame.columns[:12])) + (", ..." if len(frame.columns) > 12 else "")
+            raise PreparationError(f"{name} has no column {column!r}; it has: {there}")
+
+
+def write_csv(
+    frame: pd.DataFrame,
+    target: Path | IO[bytes],
+    *,
+    rows: Any = None,
+    columns: Sequence[str] | None = None,
+    change: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
+    index: bool = False,
+    float_format: str | None = None,
+    quote: Literal["minimal", "text", "all"] = "minimal",
+    separator: str | None = None,
+) -> None:
+    """Write a table, a piece at a time, so that little more than the table itself is in memory.
+
+    Args:
+        target: a file, whose folder is made, or an open binary stream.
+        rows: positions to write, in this order; all if None.
+        columns: columns to write, in this order; all if None.
+        change: applied to each piece before it is written (new columns, new names).
+        index: whether the frame's index stands first, under an empty name.
+        float_format: such as "%.10g".
+        quote: "minimal", "text" (header included) or "all".
+        separator: by default a tab for .tsv, else a comma.
+    """
+    if isinstance(target, Path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(target, "xb") as stream:
+            sep = separator or ("\t" if target.suffix == ".tsv" else ",")
+            write_csv(frame, stream, rows=rows, columns=columns, change=change, index=index,
+                      float_format=float_format, quote=quote, separator=sep)  # fmt: skip
+        return
+    if columns is not None:
+        frame = frame[list(columns)]
+    count = len(frame) if rows is None else len(rows)
+    step = max(1, _CHUNK_CELLS // max(1, frame.shape[1]))
+    for start in range(0, max(count, 1), step):
+        if rows is None:
+            piece = frame.iloc[start : start + step]
+        else:
+            piece = frame.take(np.asarray(rows[start : start + step], dtype=np.intp))
+        if change is not None:
+            piece = change(piece)
+        piece.to_csv(
+            target,
+            index=index,
+            header=start == 0,
+            sep=separator or ",",
+            float_format=float_format,
+            quoting=_QUOTING[quote],
+            lineterminator="\n",
+            encoding="utf-8",
+        )
