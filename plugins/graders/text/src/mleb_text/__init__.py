@@ -1,0 +1,1 @@
+"""Graders of text, sequences and answers to questions."""
