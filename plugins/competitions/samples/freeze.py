@@ -32,8 +32,9 @@ PARTS = {
 
 
 def freeze(table: pd.DataFrame, id: str, seed: int) -> None:
-    """Write a table, its rows shuffled, as `<id>/data.csv.gz`."""
+    """Write a table, its rows shuffled and then numbered in `id`, as `<id>/data.csv.gz`."""
     table = table.sample(frac=1, random_state=seed)
+    table.insert(0, "id", range(len(table)))
     path = PACK / id / "data.csv.gz"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(gzip.compress(table.to_csv(index=False, lineterminator="\n").encode(), 9, mtime=0))
@@ -67,12 +68,16 @@ def flights(folder: Path) -> None:
     weather = pd.read_csv(data / "weather.csv").drop_duplicates(["origin", "time_hour"])
     table = table.sample(6000, random_state=3)
     table = table.merge(planes[["tailnum", "plane_year", "manufacturer", "engine", "seats"]], "left", "tailnum")
-    table = table.merge(weather[["origin", "time_hour", "wind_speed", "precip", "visib"]], "left", ["origin", "time_hour"])
+    table = table.merge(
+        weather[["origin", "time_hour", "wind_speed", "precip", "visib"]], "left", ["origin", "time_hour"]
+    )
     table["date"] = pd.to_datetime(table[["year", "month", "day"]]).dt.strftime("%Y-%m-%d")
     for name in ("dep_delay", "arr_delay", "plane_year", "seats"):
         table[name] = table[name].astype("Int64")
     table["wind_speed"] = table["wind_speed"].round(1)
-    names = "date sched_dep_time sched_arr_time dep_delay carrier origin dest distance plane_year manufacturer engine seats"
+    names = (
+        "date sched_dep_time sched_arr_time dep_delay carrier origin dest distance plane_year manufacturer engine seats"
+    )
     freeze(table[[*names.split(), "wind_speed", "precip", "visib", "arr_delay"]], "flight-arrival-delay", 3)
 
 
@@ -83,7 +88,7 @@ def weather(folder: Path) -> None:
     table = table.drop_duplicates(["origin", "date", "hour"])  # the clock goes back in November
     values = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib"]
     wide = table.pivot(index=["date", "hour"], columns="origin", values=values)
-    wide.columns = [f"{origin.lower()}_{name}" for name, origin in wide.columns]
+    wide.columns = wide.columns.map(lambda pair: f"{pair[1].lower()}_{pair[0]}")
     targets = ["lga_temp", "lga_dewp", "lga_wind_speed"]
     wide = wide.dropna(subset=targets).round(2)
     seen = [c for c in wide.columns if not c.startswith("lga_")]
@@ -94,7 +99,7 @@ def weather(folder: Path) -> None:
 def verses(folder: Path) -> None:
     """About 850 verses of each part of the King James Bible, in whole chapters."""
     program, data = (next(folder.rglob(name)) for name in ("bible", "bible.data"))
-    command = [program, "-f", "-l2000", "-p", data.parent, "-d", data.name, "Gen1:1-Rev22:21"]
+    command = [str(program), "-f", "-l2000", "-p", str(data.parent), "-d", data.name, "Gen1:1-Rev22:21"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     part_of = {book: part for part, books in PARTS.items() for book in books.split()}
     found = [re.fullmatch(r"(\w+?)(\d+):\d+ (.+)", line) for line in lines]
@@ -117,7 +122,7 @@ def verses(folder: Path) -> None:
 
 def main() -> None:
     """Make all files."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     titanic()

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from mleb_core import hookimpl
 from mleb_core.competition import Competition, competitions_in
+from mleb_core.hookspecs import hookimpl
 
 __all__ = ["mleb_register_competitions"]
 

@@ -14,11 +14,12 @@ NAMES = {
 
 
 def fetch(raw: Path) -> None:
-    """Write data.csv into `raw`: ten measurements in their own units and `progression`."""
+    """Write data.csv into `raw`: `id`, ten measurements in their own units and `progression`."""
     from sklearn.datasets import load_diabetes
 
     data = load_diabetes(as_frame=True, scaled=False)
     table = data.data.rename(columns=NAMES)
     table["sex"] = table["sex"].astype(int)
     table["progression"] = data.target.astype(int)
+    table.insert(0, "id", range(len(table)))
     table.to_csv(raw / "data.csv", index=False)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def fetch(raw: Path) -> None:
-    """Write labels.csv (`file`, `digit`) and one 8 x 8 grey PNG a row into `raw`."""
+    """Write labels.csv (`id`, `file`, `digit`) and one 8 x 8 grey PNG a row into `raw`."""
     import pandas as pd
     from PIL import Image
     from sklearn.datasets import load_digits
@@ -15,4 +15,5 @@ def fetch(raw: Path) -> None:
     (raw / "images").mkdir(exist_ok=True)
     for name, image in zip(names, images, strict=True):
         Image.fromarray(image).save(raw / "images" / name)
-    pd.DataFrame({"file": names, "digit": data.target}).to_csv(raw / "labels.csv", index=False)
+    labels = pd.DataFrame({"id": range(len(names)), "file": names, "digit": data.target})
+    labels.to_csv(raw / "labels.csv", index=False)
