@@ -30,6 +30,8 @@ def write_whole(path: Path, content: bytes | str, *, durable: bool = True) -> No
     """Write a file so that at any instant the old or the new content stands under its name, never a part.
 
     Args:
+        path: the file; its directory is there.
+        content: all of it; text is written as UTF-8.
         durable: also flush to disk, so that the content survives a power cut.
 
     Raises:
@@ -43,8 +45,8 @@ def write_whole(path: Path, content: bytes | str, *, durable: bool = True) -> No
             stream.flush()
             if durable:
                 os.fsync(stream.fileno())
-        os.chmod(name, 0o644)  # mkstemp gives 0600; results are meant to be shared
-        os.replace(name, path)
+        Path(name).chmod(0o644)  # mkstemp gives 0600; results are meant to be shared
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -231,8 +233,12 @@ class GroupLayout:
         return self.root / "grading_report.json"
 
     def run(self, competition: str, agent: str, seed: int) -> RunLayout:
-        """The directory of one run; `/` in an agent id becomes `__`."""
-        return RunLayout(self.root / competition / agent.replace("/", "__") / str(seed))
+        """The directory of one run; `/` in an agent id becomes `__`, and no two agents share a directory."""
+        parts = agent.split("/")
+        for index, part in enumerate(parts):
+            if "__" in part or part.startswith("_") or part.endswith("_"):  # would read like another agent's slash
+                parts[index] = part.replace("_", "_+")  # no agent id holds a +
+        return RunLayout(self.root / competition / "__".join(parts) / str(seed))
 
     def runs(self) -> Iterator[RunLayout]:
         """The runs that have a run.json, by path."""
@@ -244,6 +250,7 @@ def group_name(agent: str, started: str) -> str:
     """Directory name of a new group, `<timestamp>_run-group_<agent>` as published runs are named.
 
     Args:
+        agent: the agent id.
         started: ISO 8601 time, such as 2026-01-31T12:00:00+00:00.
     """
     stamp = re.sub(r"\+.*|\..*|Z", "", started).replace(":", "-")

@@ -17,7 +17,6 @@ from mleb_core.run import Run, RunGroup
 __all__ = [
     "SCHEMAS",
     "load_group_report",
-    "load_model",
     "load_run_report",
     "schema",
     "to_csv",

@@ -43,7 +43,7 @@ def _facts(report: GroupReport) -> list[str]:
         "Plugins": plugins or "none",
         "Configuration": report.config_digest,
     }
-    return [*(f"- {name}: {markdown(value, 2000)}" for name, value in facts.items()), ""]
+    return [*(f"- {name}: {markdown(value, 2000)}" for name, value in facts.items())]
 
 
 def _results(report: GroupReport) -> list[str]:

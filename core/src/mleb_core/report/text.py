@@ -9,7 +9,7 @@ import unicodedata
 
 __all__ = ["csv_cell", "markdown", "one_line", "shorten"]
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#|~!@$^+=-])")
+_MARKDOWN = re.compile(r"[\\`*_\[\]#|~@$]|^[-+=]")
 _FORMULA = tuple("=+-@＝＋－＠")
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -33,7 +33,7 @@ def markdown(text: str, limit: int = 300) -> str:
     """
     plain = html.escape(shorten(one_line(text), limit), quote=False)
     # `://` and `www.` are made links by renderers even without any markup.
-    return _MARKDOWN.sub(r"\\\1", plain).replace("://", "\\://").replace("www.", "www\\.")
+    return _MARKDOWN.sub(r"\\\g<0>", plain).replace("://", "\\://").replace("www.", "www\\.")
 
 
 def csv_cell(text: str) -> str:
