@@ -9,7 +9,6 @@
 for listings, validated models for work), so that a pack of a hundred costs nothing at start-up.
 """
 
-import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -55,6 +54,8 @@ class Competition:
             CompetitionError: the file is missing or not TOML.
             UsageError: there is no such edition.
         """
+        import tomllib  # listings read their summaries from a cache and do without
+
         path = self.folder / "competition.toml"
         try:
             document = tomllib.loads(path.read_text(encoding="utf-8"))
