@@ -1,9 +1,38 @@
-"""Runs agents as plain processes of this machine."""
+"""Runs agents as plain processes of this machine, under the user's own name.
 
-from mleb_core.run import Limits, Outcome
+It keeps an agent's time and memory, and clears away what is left of it. It does not isolate: an agent reads what
+the user can read, and talks to whom it likes. Run only programs that you would start yourself.
+
+Memory is kept by looking at it, up to 200 times a second near the limit. The limits that the kernel could keep without
+special rights count reserved addresses, not memory in use, and so break CUDA, Java and whoever maps large files.
+"""
+
+import contextlib
+import errno
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from mleb_core.agent import AgentPaths, Launch, LaunchContext
+from mleb_core.errors import MlebError, PluginError, RunnerError, SandboxError
+from mleb_core.layout import RunLayout, write_json
+from mleb_core.run import Cause, Limits, Outcome, RunStatus
+from mleb_core.runner import workspace
+from mleb_core.runner.agent_log import AgentLog
+from mleb_core.runner.collect import Collector
+from mleb_core.runner.processes import ExitWatch, RunProcesses
 from mleb_core.runner.protocol import Isolation, Job, Stop
+from mleb_core.runner.remove import remove_tree
+from mleb_core.runner.watch import End, Watch
 
 __all__ = ["LocalRunner"]
+
+_GIB = 1024**3
+_FAULTS_OF_THE_HOST = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOSPC)
 
 
 class LocalRunner:
@@ -14,8 +43,226 @@ class LocalRunner:
     isolation = Isolation(files=False, network=False, memory=False, processes=False)
 
     def check(self, limits: Limits) -> None:
-        """See `Runner.check`."""
+        """See `Runner.check`. GPUs are not leased: agents that run at the same time share them."""
+        if limits.cpus is not None:
+            raise RunnerError("the local runner cannot limit processor cores; leave --cpus out")
+        here = _gpus_here()
+        if limits.gpus > here:
+            raise RunnerError(f"{limits.gpus} GPUs are asked for, {here} NVIDIA GPUs are here; see `nvidia-smi`")
 
     def run(self, job: Job, stop: Stop) -> Outcome:
         """See `Runner.run`."""
-        raise NotImplementedError
+        layout = RunLayout(job.layout.root.absolute())
+        if stop.is_set():
+            return Outcome(status=RunStatus.INTERRUPTED, cause=Cause.CANCELLED, message="stopped before it started")
+        try:
+            clear_leftovers(layout)
+            layout.work.mkdir(mode=0o700)
+            workspace.make_workspace(layout, job.public, job.description, job.instructions)
+            tmp, link = workspace.temporary(layout)
+        except OSError as error:
+            raise _broken("the agent's place cannot be made", error, layout.root) from error
+        try:
+            return _run_in_place(job, layout, tmp, link, stop)
+        finally:
+            if link is not None:
+                link.unlink(missing_ok=True)
+
+
+def clear_leftovers(layout: RunLayout) -> None:
+    """End what is left of an earlier attempt, if any, and remove all of it but agent.log.
+
+    Raises:
+        SandboxError: a process cannot be killed.
+        OSError: something cannot be removed.
+    """
+    with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):  # none, or one that was cut off
+        record = json.loads(layout.work_record.read_bytes())
+        if (old := RunProcesses.from_record(record)) is not None:
+            old.kill()
+        link = Path(record["link"] or layout.work_tmp)
+        if link.is_symlink() and link.readlink() == layout.work_tmp:
+            link.unlink()
+        if layout.log.is_file():
+            AgentLog(layout.log, int(record["log_limit"]), int(record["log_start"])).close()
+    for path in (layout.work, layout.submission_dir, layout.code, layout.logs):
+        remove_tree(path)
+
+
+def _run_in_place(job: Job, layout: RunLayout, tmp: Path, link: Path | None, stop: Stop) -> Outcome:
+    """Run the agent in the place made for it, collect, and remove the place."""
+    processes = RunProcesses()
+    paths = workspace.agent_paths(layout)
+    launch = _launch(job, paths)
+    env = workspace.environment(
+        key=job.key, run_id=processes.marker, paths=paths, tmp=tmp, limits=job.limits, further=(job.env, launch.env)
+    )
+    try:
+        wrong = workspace.put_files(layout.work_home, launch.files)
+        log = AgentLog(layout.log, job.limits.log_bytes)
+    except OSError as error:
+        raise _broken("the agent's place cannot be made", error, layout.root) from error
+
+    def write_record() -> None:
+        details = {"link": link and str(link), "log_start": log.start, "log_limit": job.limits.log_bytes}
+        write_json(layout.work_record, processes.record | details, durable=False)
+
+    try:
+        try:
+            # Before the start, so that no instant is left at which a dead harness's processes cannot be found.
+            write_record()
+            process = None if wrong else _start(launch, env, layout.work_home, log)
+        except _CannotStartError as error:
+            wrong, process = str(error), None
+        if process is None:
+            outcome = Outcome(status=RunStatus.FAILED, cause=Cause.AGENT_ERROR, message=wrong or "")
+        else:
+            outcome = _watched(process, processes, log, job.limits, stop, write_record=write_record)
+    except OSError as error:
+        log.close()
+        raise _broken("the agent cannot be started or watched", error, layout.root) from error
+    except BaseException:
+        log.close()
+        raise
+    try:
+        return _collected(layout, job.limits, outcome, log)
+    except OSError as error:
+        raise _broken("what the agent left cannot be collected", error, layout.root) from error
+
+
+def _launch(job: Job, paths: AgentPaths) -> Launch:
+    context = LaunchContext(
+        competition_id=job.env.get("COMPETITION_ID", job.key.competition.partition("@")[0]),
+        seed=job.key.seed,
+        variant=job.variant,
+        model=job.model,
+        settings=job.settings,
+        time_limit_s=job.limits.time_s,
+        step_limit=job.limits.steps,
+        paths=paths,
+        python=sys.executable,
+    )
+    try:
+        return job.scaffold.launch(context)
+    except MlebError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise PluginError(
+            f"agent {job.scaffold.id} cannot say how it is started: {type(error).__name__}: {text}"
+        ) from error
+
+
+class _CannotStartError(Exception):
+    """The command that a scaffold gave cannot be started; the message says why."""
+
+
+def _start(launch: Launch, env: Mapping[str, str], home: Path, log: AgentLog) -> "subprocess.Popen[bytes]":
+    argv = [str(argument) for argument in launch.argv]
+    if not argv:
+        raise _CannotStartError("cannot start the agent: its command is empty")
+    try:
+        # No preexec_fn, so that Python may use vfork: fast, and safe beside other threads.
+        return subprocess.Popen(
+            argv, env=env, cwd=home, stdin=subprocess.DEVNULL, stdout=log.fd, stderr=log.fd, start_new_session=True
+        )
+    except OSError as error:
+        if error.errno in _FAULTS_OF_THE_HOST:
+            raise
+        raise _CannotStartError(f"cannot start {argv[0]}: {(error.strerror or str(error)).lower()}") from error
+    except ValueError as error:  # a NUL in an argument, a "=" in a variable's name
+        raise _CannotStartError(f"cannot start {argv[0]}: {error}") from error
+
+
+def _watched(
+    process: "subprocess.Popen[bytes]",
+    processes: RunProcesses,
+    log: AgentLog,
+    limits: Limits,
+    stop: Stop,
+    *,
+    write_record: Callable[[], None],
+) -> Outcome:
+    """Watch a process that was just started to its end; returns, or raises, when no process of the run is left."""
+    leaving = None
+    try:
+        processes.adopt(process.pid)
+        leaving = ExitWatch(process.pid)
+        watch = Watch(processes, leaving, log, limits, stop)
+        write_record()
+        end = watch.until_end()
+        if end is End.TIME:
+            watch.ask_to_end()
+        runtime_s = time.monotonic() - watch.started
+    finally:
+        processes.kill()
+        if leaving is not None:
+            leaving.close()
+        # Only now: as long as nobody has asked for it, its process id and session are given to no other.
+        exit_code = process.wait()
+    status, cause, message = _verdict(end, exit_code, watch, limits)
+    return Outcome(
+        status=status,
+        cause=cause,
+        message=message,
+        exit_code=exit_code,
+        runtime_s=runtime_s,
+        peak_memory_bytes=watch.peak,
+    )
+
+
+def _verdict(end: End, exit_code: int, watch: Watch, limits: Limits) -> tuple[RunStatus, Cause | None, str]:
+    match end:
+        case End.STOP:
+            return RunStatus.INTERRUPTED, Cause.CANCELLED, "stopped"
+        case End.TIME:
+            return RunStatus.TIMED_OUT, Cause.AGENT_TIMEOUT, f"time was up after {limits.time_s:g} s"
+        case End.MEMORY:
+            used, limit = watch.used / _GIB, (limits.memory_bytes or 0) / _GIB
+            message = f"out of memory: {used:.3g} GiB used, limit {limit:.3g} GiB"
+            return RunStatus.FAILED, Cause.AGENT_ERROR, message
+        case End.EXIT if exit_code == 0:
+            return RunStatus.FINISHED, None, ""
+        case End.EXIT:
+            return RunStatus.FAILED, Cause.AGENT_ERROR, _exit_message(exit_code)
+
+
+def _exit_message(exit_code: int) -> str:
+    if exit_code > 0:
+        return f"exit code {exit_code}"
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:
+        name = f"signal {-exit_code}"
+    return f"killed by {name}" + ("; the machine may be out of memory" if name == "SIGKILL" else "")
+
+
+def _collected(layout: RunLayout, limits: Limits, outcome: Outcome, log: AgentLog) -> Outcome:
+    """Finish the log, collect what the agent left, remove its place."""
+    collector = Collector(limits.collect_bytes)
+    if complaint := log.close():
+        collector.refuse(*complaint)
+    for source, target, first in (
+        (layout.work_submission, layout.submission_dir, layout.submission.name),
+        (layout.work_code, layout.code, None),
+        (layout.work_logs, layout.logs, None),
+    ):
+        # The agent could have made one of these itself.
+        remove_tree(target)
+        collector.collect(layout.root, source.relative_to(layout.root).parts, target, first)
+    collector.finish()
+    try:
+        remove_tree(layout.work)
+    except OSError as error:
+        collector.refuse(layout.work.name, f"cannot be removed: {error.strerror}")
+    return outcome.model_copy(update={"refused": collector.refused})
+
+
+def _broken(what: str, error: OSError, where: Path) -> SandboxError:
+    return SandboxError(f"{what}: {error.filename or where}: {error.strerror or error}")
+
+
+def _gpus_here() -> int:
+    """Number of NVIDIA GPUs, as their driver lists them."""
+    listing = Path("/proc/driver/nvidia/gpus")
+    return sum(1 for _ in listing.iterdir()) if listing.is_dir() else 0
