@@ -32,13 +32,14 @@ def test_metadata_is_read_as_the_standards_lay_it_out(tmp_path, monkeypatch):
         first,
         "Odd_Name-1.5.dist-info",
         "Metadata-Version: 2.4\nName: Odd-Name\nVersion: 1.5\n\nVersion: not this one\n",
-        "[console_scripts]\nmleb-odd = odd_plugin:run\n\n[mleb]\n# a comment\nodd = odd_plugin:Holder.Plugin [extra]\n\n[other]\nx = y\n",
+        "[console_scripts]\nmleb-odd = odd_plugin:run\n\n[mleb]\n# a comment\nodd = odd_plugin:Holder.Plugin [extra]\n"
+        "\n[other]\nx = y\n",
     )
     _install(second, "odd_name-9.9.dist-info", "Name: odd-name\nVersion: 9.9\n", "[mleb]\nodd = nowhere\n")
     (second / "broken-1.dist-info").mkdir()
     (second / "broken-1.dist-info" / "entry_points.txt").write_bytes(b"[mleb]\nx = \xff\n")
     monkeypatch.setattr(sys, "path", [str(first), str(second), str(tmp_path / "gone"), *sys.path])
-    (plugin,) = [p for p in load_plugins(only=["odd"]).plugins]
+    (plugin,) = load_plugins(only=["odd"]).plugins
     assert (plugin.distribution, plugin.version, plugin.target) == (
         "Odd-Name",
         "1.5",
