@@ -61,6 +61,7 @@ DataDir = Annotated[
         "--data-dir",
         "-d",
         help="Where data lies, a directory for each competition.",
+        metavar="DIR",
         show_default="mleb/data in your data directory",
     ),
 ]

@@ -17,11 +17,13 @@ from mleb_core.report.models import CompetitionReport, Estimate, GroupReport, Ru
 from mleb_core.run import Run, RunGroup, RunKey, RunStatus
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mleb.output import clean, print_line, print_notice, print_table
+from mleb.output import clean, print_error, print_line, print_notice, print_table
 from mleb.units import format_duration
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Progress",
+    "Steps",
     "show_competition_report",
     "show_grading_report",
     "show_group_reports",
@@ -70,13 +73,15 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, titl
 def show_competition_report(report: CompetitionReport) -> None:
     """One graded submission."""
     direction = "lower" if report.is_lower_better else "higher"
-    standing = f"{report.rank} of {report.teams}, percentile {report.percentile:.1f}" if report.rank else "-"
+    others = _others(report)
+    standing = f"{report.rank} of {report.teams} {others}, percentile {report.percentile:.1f}" if report.rank else "-"
     rows = [
         ["competition", report.label],
         ["submission", report.submission_path],
         ["result", _verdict(report)],
         ["score", f"{_number(report.score)} ({direction} is better)"],
         ["medal", report.medal],
+        ["leaderboard", others],
         ["above median", "yes" if report.above_median else "no"],
         ["place", standing],
         [
@@ -137,6 +142,14 @@ def show_group_reports(reports: Sequence[GroupReport]) -> None:
     show_table(columns, rows)
     if missing := sum(report.counts.missing for report in reports):
         print_line(f"{missing} runs have no result; they count as runs without a medal")
+    modelled = {
+        run.key.competition: None
+        for report in reports
+        for run in report.runs
+        if run.competition_report is not None and run.competition_report.leaderboard_kind != "humans"
+    }
+    if modelled:
+        print_line(f"medals against reference models, not humans: {', '.join(map(clean, modelled))}")
     for report in reports:
         if any(edition != 1 for edition in report.editions):
             editions = ", ".join(map(str, report.editions))
@@ -144,6 +157,59 @@ def show_group_reports(reports: Sequence[GroupReport]) -> None:
         for label, issues in report.known_issues.items():
             for issue in issues:
                 print_line(f"known issue of {label}: {clean(issue)}")
+
+
+class Steps:
+    """Shows a command going through a number of things: a bar in a terminal, else a line for each news. Thread-safe."""
+
+    def __init__(self, total: int) -> None:
+        self._bar: RichProgress | None = None
+        if sys.stderr.isatty():
+            columns = (
+                BarColumn(30),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("{task.description}", markup=False),
+            )
+            self._bar = RichProgress(*columns, console=Console(stderr=True, highlight=False), transient=True)
+            self._task = self._bar.add_task("", total=total)
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def tell(self, what: str, line: str, *, quiet: bool = False) -> None:
+        """What goes on.
+
+        Args:
+            what: the thing at hand.
+            line: a few words.
+            quiet: of interest in a terminal only.
+        """
+        text = line if line.startswith(what) else f"{what}: {line}"
+        if self._bar is not None:
+            self._bar.update(self._task, description=clean(text))
+        elif not quiet:
+            print_notice(text)
+
+    def fail(self, line: str) -> None:
+        """A line that says what went wrong; it stays."""
+        if self._bar is not None:
+            self._bar.console.print(Text(f"Error: {clean(line)}"), soft_wrap=True)
+        else:
+            print_error(line)
+
+    def advance(self) -> None:
+        """One of the things is done."""
+        if self._bar is not None:
+            self._bar.advance(self._task)
 
 
 RUN_COLUMNS = ["competition", "agent", "seed", "status", "time", "score", "medal", "note"]
@@ -304,6 +370,11 @@ def _verdict(report: CompetitionReport) -> str:
     if not report.submission_exists:
         return "no submission"
     return "valid" if report.valid_submission else f"invalid: {report.reason}"
+
+
+def _others(report: CompetitionReport) -> str:
+    """Whose scores the medals are measured by."""
+    return report.leaderboard_kind.replace("-", " ")
 
 
 def _estimate(estimate: Estimate) -> str:

@@ -110,6 +110,8 @@ def eval_command(  # noqa: PLR0917
 
             if not plugins:
                 raise UsageError("no agent was asked for; use --plugin AGENT (`mleb list agents`)")
+            for agent in plugins:
+                registry.scaffold(agent)
             limits: dict[str, Any] = {"time_s": time_limit, "memory_bytes": memory_limit, "steps": steps}
             chosen = select(registry, [*(competitions or ()), *(more or ())], split, edition)
             request = EvalRequest(

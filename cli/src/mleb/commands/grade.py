@@ -163,16 +163,21 @@ def _graded(
     from mleb_core.report.build import competition_report, human_scores
 
     data = data_dir or default_data_dir()
+    from mleb.render import Steps
+
     competitions = {competition.label: competition for competition, _ in submissions}
     for competition in competitions.values():
         require_prepared(competition, data)
     scores = {label: human_scores(competition, data) for label, competition in competitions.items()}
     number = min(workers or os.cpu_count() or 1, len(submissions))
-    with GradingPool(workers=number) as pool, ThreadPoolExecutor(number) as threads:
+    with Steps(len(submissions)) as steps, GradingPool(workers=number) as pool, ThreadPoolExecutor(number) as threads:
 
         def grade(item: "tuple[Competition, Path]") -> "CompetitionReport":
             competition, path = item
-            return competition_report(pool.grade(competition, path, data), competition, scores[competition.label])
+            steps.tell(competition.label, f"grading {path}", quiet=True)
+            report = competition_report(pool.grade(competition, path, data), competition, scores[competition.label])
+            steps.advance()
+            return report
 
         return list(threads.map(grade, submissions))
 
@@ -181,7 +186,9 @@ def _write_new(directory: Path, time: str, report: dict[str, Any]) -> Path:
     """Write a report whole, as `<timestamp>_grading_report.json`, where no other stands.
 
     Args:
+        directory: where.
         time: ISO 8601, UTC.
+        report: its content.
     """
     import os
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,8 +10,7 @@ import typer
 from mleb_core.errors import MlebError, UsageError
 
 from mleb.options import AsJson, Competitions, Config, DataDir, Edition, More, Split, option
-from mleb.output import clean, print_error, print_json, print_line, print_notice, stdout_kept
-from mleb.units import format_duration
+from mleb.output import clean, print_json, print_line, print_notice, stdout_kept
 
 __all__ = ["register"]
 
@@ -27,7 +27,12 @@ def prepare_command(  # noqa: PLR0917
     lite: Annotated[bool, option("--lite", help="The same as --split low.")] = False,
     every: Annotated[bool, option("--all", help="Every competition that is installed.")] = False,
     raw_dir: Annotated[
-        Path | None, option("--raw-dir", help="Raw data that is there already; for one competition.", metavar="DIR")
+        Path | None,
+        option(
+            "--raw-dir",
+            help="Raw data: of one competition, or a folder ID for each.",
+            metavar="DIR",
+        ),
     ] = None,
     data_dir: DataDir = None,
     edition: Edition = 1,
@@ -47,6 +52,7 @@ def prepare_command(  # noqa: PLR0917
     from mleb_core.prepare import prepare
     from mleb_core.registry import Registry
 
+    from mleb.render import Steps
     from mleb.selection import select
 
     data = data_dir or default_data_dir()
@@ -57,40 +63,38 @@ def prepare_command(  # noqa: PLR0917
         if sum((bool(ids), bool(split), lite, every)) > 1:
             raise UsageError("choose one of -c, --split, --lite and --all")
         chosen = select(registry, list(registry.competitions) if every else ids, "low" if lite else split, edition)
-        if raw_dir is not None and len(chosen) != 1:
-            raise UsageError(f"--raw-dir holds the raw data of one competition; {len(chosen)} were asked for")
-        for competition in chosen:
-            label = competition.label
-            started = time.monotonic()
-            result: dict[str, Any] = {"competition": label, "prepared": False, "directory": None, "error": None}
-            results.append(result)
-            try:
-                prepare(
-                    competition,
-                    data,
-                    raw_dir=raw_dir,
-                    force=force,
-                    keep_raw=keep_raw,
-                    verify=not skip_verification,
-                    progress=lambda line, label=label: print_notice(_about(label, line)),  # type: ignore[misc]
-                )
-            except MlebError as error:
-                result["error"] = str(error)
-            except Exception as error:  # one that fails never stops the others
-                if os.environ.get("MLEB_DEBUG"):
-                    import traceback
+        with Steps(len(chosen)) as steps:
+            for competition in chosen:
+                label = competition.label
+                started = time.monotonic()
+                result: dict[str, Any] = {"competition": label, "prepared": False, "directory": None, "error": None}
+                results.append(result)
+                try:
+                    prepare(
+                        competition,
+                        data,
+                        raw_dir=raw_dir if raw_dir is None or len(chosen) == 1 else raw_dir / competition.id,
+                        force=force,
+                        keep_raw=keep_raw,
+                        verify=not skip_verification,
+                        progress=partial(steps.tell, label),
+                    )
+                except MlebError as error:
+                    result["error"] = str(error)
+                except Exception as error:  # one that fails never stops the others
+                    if os.environ.get("MLEB_DEBUG"):
+                        import traceback
 
-                    traceback.print_exc()
-                result["error"] = f"internal error: {type(error).__name__}: {error}"
-            else:
-                from mleb_core.layout import CompetitionData
+                        traceback.print_exc()
+                    result["error"] = f"internal error: {type(error).__name__}: {error}"
+                else:
+                    from mleb_core.layout import CompetitionData
 
-                result.update(prepared=True, directory=str(CompetitionData.of(data, label).prepared))
-            result["seconds"] = round(time.monotonic() - started, 3)
-            if result["error"] is not None:
-                print_error(_about(label, result["error"]))
-            elif not as_json:
-                print_notice(f"{label}: prepared in {format_duration(result['seconds'])}")
+                    result.update(prepared=True, directory=str(CompetitionData.of(data, label).prepared))
+                result["seconds"] = round(time.monotonic() - started, 3)
+                if result["error"] is not None:
+                    steps.fail(_about(label, result["error"]))
+                steps.advance()
     failed = [result["competition"] for result in results if not result["prepared"]]
     if as_json:
         print_json(results)
