@@ -9,6 +9,7 @@
 for listings, validated models for work), so that a pack of a hundred costs nothing at start-up.
 """
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from mleb_core.competition_spec import CompetitionSpec
 
 __all__ = ["Competition", "competitions_in"]
+
+EDITION = r"[2-9]|[1-9][0-9]+"
+"""Keys of `[editions]`, written as the number is: edition 1 is the file itself."""
 
 
 class Competition:
@@ -63,13 +67,13 @@ class Competition:
             raise CompetitionError(f"{path} is missing; every competition folder needs one") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise CompetitionError(f"{path} cannot be read: {error}") from None
-        editions = document.get("editions", {})
         if self.edition == 1:
             return document
-        if not isinstance(editions, dict) or str(self.edition) not in editions:
-            known = ", ".join(["1", *sorted(editions if isinstance(editions, dict) else {})])
+        changes = _changes(document)
+        if self.edition not in changes:
+            known = ", ".join(map(str, (1, *sorted(changes))))
             raise UsageError(f"{self.id} has no edition {self.edition}; it has: {known}")
-        return _merged(document, editions[str(self.edition)])
+        return _merged(document, changes[self.edition])
 
     @cached_property
     def spec(self) -> "CompetitionSpec":
@@ -95,7 +99,7 @@ class Competition:
 
     @property
     def complexity(self) -> str:
-        """ "low", "medium", "high", or "" where nobody has judged it."""
+        """One of "low", "medium", "high"; "" where nobody has judged it."""
         return str(self.document.get("complexity", ""))
 
     @property
@@ -107,8 +111,7 @@ class Competition:
     @property
     def editions(self) -> tuple[int, ...]:
         """The editions that there are, 1 first."""
-        editions = self.document.get("editions", {})
-        return (1, *sorted(int(n) for n in editions if str(n).isdigit() and n != "1"))
+        return (1, *sorted(_changes(self.document)))
 
     @property
     def description(self) -> str:
@@ -142,6 +145,13 @@ def competitions_in(folder: Path | str) -> list[Competition]:
     The usual body of `mleb_register_competitions`: `return competitions_in(Path(__file__).parent)`.
     """
     return [Competition(path.parent) for path in sorted(Path(folder).glob("*/competition.toml"))]
+
+
+def _changes(document: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
+    """What each edition but the first changes; entries that are wrong are left to `spec` to tell."""
+    editions = document.get("editions")
+    tables = editions.items() if isinstance(editions, dict) else ()
+    return {int(n): table for n, table in tables if re.fullmatch(EDITION, n) and isinstance(table, dict)}
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """The models behind competition.toml: what may stand in it, and what each key means."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from mleb_core.competition import EDITION
 from mleb_core.errors import CompetitionError
 from mleb_core.leaderboard import Thresholds
 from mleb_core.prepare.recipe import Recipe
@@ -22,6 +24,15 @@ __all__ = [
 ]
 
 Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+
+
+def _edition_number(key: str) -> str:
+    if not re.fullmatch(EDITION, key):
+        raise ValueError("an edition is a number from 2 on (edition 1 is the file itself)")
+    return key
+
+
+EditionNumber = Annotated[str, AfterValidator(_edition_number)]
 
 
 class Strict(BaseModel):
@@ -155,8 +166,8 @@ class CompetitionSpec(Strict):
     """Known faults and leaks."""
     checksums: Checksums = Checksums()
     """Published checksums."""
-    editions: dict[str, dict[str, Any]] = {}
-    """Changes by edition; see `Competition`."""
+    editions: dict[EditionNumber, dict[str, Any]] = {}
+    """Changes by edition, numbered from 2; see `Competition`."""
     facts: dict[str, Any] = {}
     """Anything else worth keeping; not used by mleb."""
 
@@ -176,7 +187,7 @@ def read_spec(folder: Path, document: Mapping[str, Any]) -> CompetitionSpec:
         spec = CompetitionSpec.model_validate(document)
     except ValidationError as error:
         first, more = error.errors(include_url=False)[0], error.error_count() - 1
-        key = ".".join(map(str, first["loc"])) or "(file)"
+        key = ".".join(str(part) for part in first["loc"] if part != "[key]") or "(file)"
         message = first["msg"].removeprefix("Value error, ")
         given = "" if first["type"] == "missing" else f", got {_short(first['input'])}"
         extra = f" ({more} more)" if more else ""
