@@ -266,7 +266,7 @@ def _un7z(path: Path, folder: Path) -> None:
 
 def _py7zr() -> Any:
     try:
-        import py7zr
+        import py7zr  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         raise PreparationError("7z archives need the package py7zr: pip install 'mleb-core[7z]'") from None
     return py7zr

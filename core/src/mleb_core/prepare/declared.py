@@ -156,9 +156,9 @@ class Declared:
         present = [str(column) for column in frame.columns if column not in hidden]
         one_hot: list[str] = []
         if part.one_hot is not None:
-            need_columns(frame, [part.one_hot.column], label)
-            one_hot = list(part.one_hot.values or sorted(frame[part.one_hot.column].dropna().astype(str).unique()))
-            at = present.index(part.one_hot.column)
+            need_columns(frame, [part.one_hot], label)
+            one_hot = list(self._recipe.tables[name].values.get(part.one_hot) or _values(frame[part.one_hot]))
+            at = present.index(part.one_hot)
             present[at : at + 1] = one_hot
         fills = {column: value for column, value in part.fill.items() if column != "*"}
         present += [column for column in fills if column not in present]
@@ -173,7 +173,7 @@ class Declared:
         texts = {c: Template(v) for c, v in fills.items() if isinstance(v, str) and "{" in v}
         source = dict.fromkeys(wanted)
         if part.one_hot is not None:
-            source[part.one_hot.column] = None
+            source[part.one_hot] = None
         for template in texts.values():
             source |= dict.fromkeys(template.columns)
         used = [column for column in source if column in frame.columns]
@@ -186,7 +186,7 @@ class Declared:
                 elif column in fills:
                     new[column] = np.full(len(piece), fills[column], dtype=_dtype(fills[column]))
                 elif column in one_hot and part.one_hot is not None:
-                    labels = piece[part.one_hot.column].astype(object)
+                    labels = piece[part.one_hot].astype(object)
                     new[column] = (labels.astype(str) == column).to_numpy(dtype=np.int64)
                 else:
                     new[column] = piece[column]
@@ -398,9 +398,12 @@ def _read(table: Table, sources: Sources, name: str) -> pd.DataFrame:
                 name=str(sources.raw / table.file),
             )
     label = f"table {name!r} ({table.file or table.files})"
-    need_columns(frame, [*table.drop, *table.read.dtype], label)
+    need_columns(frame, [*table.drop, *table.read.dtype, *table.values], label)
     for column, values in table.drop.items():
         frame = frame[~frame[column].isin(list(values))]
+    for column, allowed in table.values.items():
+        if unknown := sorted(set(_values(frame[column])) - set(allowed)):
+            raise PreparationError(f"{label}: column {column!r} holds {unknown[0]!r}, which is not among its `values`")
     for column, text in table.add.items():
         frame[column] = Template(text).values(frame, label)
     return frame
@@ -436,6 +439,10 @@ class _ZippedFile:
     def __exit__(self, *_: object) -> None:
         self._member.close()
         self._archive.close()
+
+
+def _values(column: Any) -> list[str]:
+    return sorted(column.dropna().astype(str).unique())
 
 
 def _dtype(value: object) -> Any:

@@ -81,6 +81,8 @@ class Table(Strict):
     """How it is read."""
     drop: dict[str, tuple[Cell, ...]] = {}
     """Rows to leave out: for each column the values."""
+    values: dict[str, tuple[str, ...]] = {}
+    """All values that a column may hold, in order, for `one_hot`; another one in a row is an error."""
     add: dict[str, str] = {}
     """Further text columns, made from others: `key = "{patient}_{week}"`."""
 
@@ -174,15 +176,6 @@ class Split(Strict):
         return self
 
 
-class OneHot(Strict):
-    """`one_hot`: a column turned into one column of 0 and 1 for each of its values."""
-
-    column: str
-    """The column; it is replaced, where it stands, by the new ones."""
-    values: tuple[str, ...] | None = None
-    """The values, which name the new columns; all values of the table, sorted, if absent."""
-
-
 class Write(Strict):
     """`[[prepare.write]]`: a table to write. Its keys act in the order in which they are listed here."""
 
@@ -199,8 +192,9 @@ class Write(Strict):
     """Only the first row of each combination of these columns."""
     sort_by: tuple[str, ...] = ()
     """Columns to sort the rows by, ascending, equal ones as they stood."""
-    one_hot: OneHot | None = None
-    """A column to spread over many."""
+    one_hot: str | None = None
+    """A column to replace, where it stands, by one column of 0 and 1 for each of its values, which names it: those
+    that the table declares in `values`, else all that the whole table holds, sorted."""
     fill: dict[str, Cell] = {}
     """A constant for each of these columns, which are added at the end where absent. A text with braces is made
     from the row's other columns: `fill = { after = "{before}" }`. "*" is every written column but the ids."""
@@ -317,7 +311,9 @@ class Recipe(Strict):
         known = ", ".join(self.tables) or "none"
         if self.split is not None and self.split.table not in self.tables:
             raise ValueError(f"split.table: no table {self.split.table!r}; known: {known}")
-        for key, parts in (("write", self.write), ("copy", self.copy_), ("archive", self.archive)):
+        uses: dict[str, tuple[Write | Copy | Archive, ...]]
+        uses = {"write": self.write, "copy": self.copy_, "archive": self.archive}
+        for key, parts in uses.items():
             for i, part in enumerate(parts):
                 if isinstance(part, (Copy, Archive)) and part.rows is None:
                     continue
@@ -334,7 +330,7 @@ class Recipe(Strict):
                     raise ValueError(f"{key}.{i}: table {name!r} is not the one that is split: `match` is needed")
                 if not other and match is not None:
                     raise ValueError(f"{key}.{i}.match: goes with tables that are not split")
-        files = [part.file for part in (*self.write, *self.archive)]
+        files = [*(part.file for part in self.write), *(part.file for part in self.archive)]
         if twice := sorted({file for file in files if files.count(file) > 1}):
             raise ValueError(f"{twice[0]} is written twice")
         return self

@@ -88,7 +88,7 @@ def grouped_split(
         PreparationError: a group is missing, or there are too few.
     """
     _no_gaps(groups, "group")
-    codes, names = pd.factorize(pd.Series(groups).array, sort=order == "sorted")
+    codes, names = pd.factorize(pd.Series(groups), sort=order == "sorted")
     train, test = random_split(len(names), test_size, train_size=train_size, seed=seed, what="groups")
     rank = np.full(len(names), -1, dtype=np.intp)
     rank[np.concatenate([test, train])] = np.arange(len(test) + len(train))

@@ -57,13 +57,14 @@ def read_csv(
         with warnings.catch_warnings():
             # Columns of mixed types are read chunk by chunk as the published preparation does; no news to a user.
             warnings.simplefilter("ignore", pd.errors.DtypeWarning)
-            return pd.read_csv(
+            frame: pd.DataFrame = pd.read_csv(
                 source,
                 sep=separator,
                 dtype={column: _DTYPES.get(kind, kind) for column, kind in (dtype or {}).items()},
                 encoding=encoding,
                 **options,
             )
+            return frame
     except FileNotFoundError:
         raise PreparationError(f"{name} is missing; a table is expected there") from None
     except IsADirectoryError:
