@@ -3,6 +3,7 @@
     protocol.py   what a grader is (`Grader`) and what it is given (`GradingTask`)
     table.py      `TableGrader`: the grader of nearly all competitions, a metric around which all else is declared
     options.py    what competitions may declare for a TableGrader beside the metric's own options
+    files.py      opening a submission safely; its checksum
     read.py       a submission or the answers as a table; refuses what is no CSV table
     ids.py        columns and ids: which row of the submission answers which row of the truth
     cells.py      cells: what each column must hold, as arrays

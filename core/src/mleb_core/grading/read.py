@@ -7,26 +7,19 @@ value's type depends on the file and not on where pandas happens to cut it.
 
 import codecs
 import csv
-import errno
 import io
-import os
 import re
-import stat
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pandas as pd
 
 from mleb_core.errors import GraderError, InvalidSubmissionError
+from mleb_core.grading.files import MAX_BYTES, named, open_submission
 
-__all__ = ["MAX_BYTES", "open_submission", "read_answers", "read_submission", "short"]
-
-MAX_BYTES = 2 * 1024**3
-"""Largest submission that is read unless told otherwise, in bytes."""
+__all__ = ["read_answers", "read_submission", "short"]
 
 _CHUNK = 1024**2
 _HEADER_BYTES = 4 * 1024**2
@@ -34,40 +27,6 @@ _CACHE_ENTRIES = 4
 _CACHE_FILE_BYTES = 64 * 1024**2
 _cache: OrderedDict[tuple[Any, ...], pd.DataFrame] = OrderedDict()
 _cache_lock = threading.Lock()
-
-
-@contextmanager
-def open_submission(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[BinaryIO]:
-    """Open a submission for reading, bytes; what is opened is what was checked.
-
-    Raises:
-        InvalidSubmissionError: it is missing, a link (never followed), not a regular file, empty, larger than
-            `max_bytes` or may not be read.
-    """
-    try:
-        # O_NONBLOCK: opening a FIFO must not wait for a writer.
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        problem = {
-            errno.ENOENT: "there is no such file",
-            errno.ENOTDIR: "there is no such file",
-            errno.ELOOP: "it is a symbolic link; hand in the file itself",
-            errno.ENXIO: "it is not a regular file; hand in a CSV file",
-        }.get(error.errno or 0, f"it cannot be opened: {error.strerror}")
-        raise InvalidSubmissionError(f"{_named(path)}: {problem}") from None
-    with os.fdopen(handle, "rb") as stream:
-        status = os.fstat(stream.fileno())
-        if stat.S_ISDIR(status.st_mode):
-            raise InvalidSubmissionError(f"{_named(path)}: it is a directory; hand in a CSV file")
-        if not stat.S_ISREG(status.st_mode):
-            raise InvalidSubmissionError(f"{_named(path)}: it is not a regular file; hand in a CSV file")
-        if status.st_size == 0:
-            raise InvalidSubmissionError(f"{_named(path)}: it is empty; a header and rows are expected")
-        if status.st_size > max_bytes:
-            raise InvalidSubmissionError(
-                f"{_named(path)}: it is too large: {status.st_size:,} bytes, at most {max_bytes:,} are read"
-            )
-        yield stream
 
 
 def read_submission(path: Path, *, max_bytes: int = MAX_BYTES, **read_csv: Any) -> pd.DataFrame:
@@ -94,7 +53,7 @@ def read_submission(path: Path, *, max_bytes: int = MAX_BYTES, **read_csv: Any) 
     except OSError as error:
         raise GraderError(f"{path} cannot be read: {error.strerror or error}; is the disk in order?") from None
     if table.empty:
-        raise InvalidSubmissionError(f"{_named(path)}: it has a header but no rows")
+        raise InvalidSubmissionError(f"{named(path)}: it has a header but no rows")
     return table
 
 
@@ -135,10 +94,6 @@ def short(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def _named(path: Path) -> str:
-    return f"submission {path.name!r}"
-
-
 def _check_text(stream: BinaryIO, path: Path) -> None:
     """Go through the file once: NUL bytes and broken UTF-8 are found before pandas sees them."""
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -147,13 +102,13 @@ def _check_text(stream: BinaryIO, path: Path) -> None:
         chunk = stream.read(_CHUNK)
         if b"\0" in chunk:
             line += chunk.count(b"\n", 0, chunk.index(b"\0"))
-            raise InvalidSubmissionError(f"{_named(path)}: line {line} holds a NUL byte; a CSV text file is expected")
+            raise InvalidSubmissionError(f"{named(path)}: line {line} holds a NUL byte; a CSV text file is expected")
         try:
             decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
             line += error.object.count(b"\n", 0, error.start)
             raise InvalidSubmissionError(
-                f"{_named(path)}: line {line} is not UTF-8; save the file with encoding utf-8"
+                f"{named(path)}: line {line} is not UTF-8; save the file with encoding utf-8"
             ) from None
         if not chunk:
             break
@@ -167,7 +122,7 @@ def _header_width(stream: BinaryIO, path: Path) -> int:
     stream.seek(0)
     if len(start) == _HEADER_BYTES and b"\n" not in start and b"\r" not in start:
         raise InvalidSubmissionError(
-            f"{_named(path)}: its first line is longer than {_HEADER_BYTES:,} bytes; not a CSV table"
+            f"{named(path)}: its first line is longer than {_HEADER_BYTES:,} bytes; not a CSV table"
         )
     lines = io.StringIO(start.decode("utf-8-sig", errors="ignore"), newline=None)
     _allow_wide_cells()
@@ -175,12 +130,12 @@ def _header_width(stream: BinaryIO, path: Path) -> int:
         rows = (row for row in csv.reader(lines) if row)
         header, first = next(rows, []), next(rows, [])
     except csv.Error as error:
-        raise InvalidSubmissionError(f"{_named(path)}: its header is not CSV: {error}") from None
+        raise InvalidSubmissionError(f"{named(path)}: its header is not CSV: {error}") from None
     if twice := [name for name, count in Counter(header).items() if count > 1 and name]:
-        raise InvalidSubmissionError(f"{_named(path)}: column {short(twice[0])} is there twice")
+        raise InvalidSubmissionError(f"{named(path)}: column {short(twice[0])} is there twice")
     if len(first) > len(header):  # pandas would take the surplus leading cells for row names
         raise InvalidSubmissionError(
-            f"{_named(path)}: row 1 has {len(first)} cells where {len(header)} are expected; quote texts that hold commas"
+            f"{named(path)}: row 1 has {len(first)} cells where {len(header)} are expected; quote texts that hold commas"
         )
     return len(header)
 
@@ -189,7 +144,7 @@ def _parsed(stream: BinaryIO, path: Path, read_csv: dict[str, Any]) -> pd.DataFr
     try:
         table: pd.DataFrame = pd.read_csv(stream, **{"low_memory": False, **read_csv})
     except pd.errors.EmptyDataError:
-        raise InvalidSubmissionError(f"{_named(path)}: it is empty; a header and rows are expected") from None
+        raise InvalidSubmissionError(f"{named(path)}: it is empty; a header and rows are expected") from None
     except (ValueError, OverflowError) as error:
         _raise_memory_error(error)
         if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error)):
@@ -197,7 +152,7 @@ def _parsed(stream: BinaryIO, path: Path, read_csv: dict[str, Any]) -> pd.DataFr
             problem = f"line {line} has {saw} cells where {expected} are expected; quote texts that hold commas"
         else:
             problem = f"it is not CSV: {_one_line(error)}"
-        raise InvalidSubmissionError(f"{_named(path)}: {problem}") from None
+        raise InvalidSubmissionError(f"{named(path)}: {problem}") from None
     return table
 
 
@@ -213,7 +168,7 @@ def _check_row_lengths(stream: BinaryIO, path: Path, width: int) -> None:
         for number, row in enumerate(rows, 1):
             if len(row) < width:
                 raise InvalidSubmissionError(
-                    f"{_named(path)}: row {number} has {len(row)} of {width} cells (line {reader.line_num})"
+                    f"{named(path)}: row {number} has {len(row)} of {width} cells (line {reader.line_num})"
                 )
     except csv.Error:
         pass  # what pandas could read is judged by its cells

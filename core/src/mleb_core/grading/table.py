@@ -212,7 +212,7 @@ def call_metric(compute: Callable[[], Any], grader: str, competition: str) -> An
         return compute()
     except (MlebError, MemoryError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         text = " ".join(str(error).split())[:300]
         raise GraderError(f"grader {grader} failed on {competition}: {type(error).__name__}: {text}") from error
 
