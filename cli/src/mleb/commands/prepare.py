@@ -55,7 +55,7 @@ def prepare_command(  # noqa: PLR0917
     from mleb.render import Steps
     from mleb.selection import select
 
-    data = data_dir or default_data_dir()
+    data = (data_dir or default_data_dir()).absolute()
     ids = [*(competitions or ()), *(more or ())]
     results: list[dict[str, Any]] = []
     with stdout_kept():
