@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from mleb_samples.hooks import mleb_register_competitions
-from mleb_samples.reference.tasks import TASKS
-
 from mleb_core.competition import Competition
 from mleb_core.leaderboard import thresholds_from_scores
+from mleb_samples.hooks import mleb_register_competitions
+from mleb_samples.reference.tasks import TASKS
 
 SAMPLES = {competition.id: competition for competition in mleb_register_competitions()}
 

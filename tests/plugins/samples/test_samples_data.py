@@ -4,15 +4,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from mleb_samples.hooks import mleb_register_competitions
-
 from mleb_core.competition import Competition
 from mleb_core.layout import CompetitionData
 from mleb_core.prepare import prepare
+from mleb_samples.hooks import mleb_register_competitions
 
 SAMPLES = {competition.id: competition for competition in mleb_register_competitions()}
 Prepared = Callable[[str], CompetitionData]
@@ -35,7 +35,7 @@ def sample(request: pytest.FixtureRequest) -> Competition:
     return SAMPLES[request.param]
 
 
-def codes(values: "pd.Series[object]") -> np.ndarray:
+def codes(values: "pd.Series[Any]") -> np.ndarray:
     """Numbers that stand for targets, so that they can be correlated."""
     ranks: np.ndarray = pd.Series(pd.factorize(values, sort=True)[0]).rank().to_numpy()
     return ranks
