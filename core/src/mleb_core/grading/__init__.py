@@ -9,6 +9,7 @@
     cells.py      cells: what each column must hold, as arrays
     grade.py      `grade_submission`: from a file to a `Grade`, in this process
     pool.py       `GradingPool`: the same in child processes with limits on time and memory
+    child.py      such a child, seen from the pool
     worker.py     what such a child does
     limits.py     how it limits itself
 

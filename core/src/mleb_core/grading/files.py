@@ -2,12 +2,12 @@
 
 import errno
 import hashlib
+import io
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from mleb_core.errors import GraderError, InvalidSubmissionError
 
@@ -18,7 +18,7 @@ MAX_BYTES = 2 * 1024**3
 
 
 @contextmanager
-def open_submission(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[BinaryIO]:
+def open_submission(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[io.BufferedReader]:
     """Open a submission for reading, bytes; what is opened is what was checked.
 
     Raises:

@@ -115,9 +115,9 @@ def unscored_grade(submission: Path, competition: Competition, **fields: Any) ->
         sha256, size = fingerprint(submission)
     except InvalidSubmissionError as error:
         # What is wrong with the file itself comes before what its content led to.
-        fields = {**fields, "reason": str(error), "grader_error": None}
+        fields = {**fields, "valid": False, "score": None, "reason": str(error), "grader_error": None}
     except GraderError as error:
-        fields = {**fields, "reason": None, "grader_error": str(error)}
+        fields = {**fields, "valid": False, "score": None, "reason": None, "grader_error": str(error)}
     return Grade(
         **{
             "competition": competition.label,

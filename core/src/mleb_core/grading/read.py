@@ -135,7 +135,7 @@ def _header_width(stream: BinaryIO, path: Path) -> int:
         raise InvalidSubmissionError(f"{named(path)}: column {short(twice[0])} is there twice")
     if len(first) > len(header):  # pandas would take the surplus leading cells for row names
         raise InvalidSubmissionError(
-            f"{named(path)}: row 1 has {len(first)} cells where {len(header)} are expected; quote texts that hold commas"
+            f"{named(path)}: row 1 has {len(first)} cells where the header has {len(header)}; quote texts with commas"
         )
     return len(header)
 

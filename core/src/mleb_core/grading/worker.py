@@ -45,7 +45,7 @@ class _Worker:
     """Answers requests; keeps plugins and competitions between them."""
 
     def __init__(self, replies: BinaryIO) -> None:
-        import pandas  # noqa: F401, ICN001  # so that the first request does not pay for it
+        import pandas  # noqa: F401  # so that the first request does not pay for it
 
         import mleb_core.grading.cells
         import mleb_core.grading.options  # noqa: F401
