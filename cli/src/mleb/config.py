@@ -129,7 +129,7 @@ def _checked(path: Path, key: str, value: Any, option: Any, context: typer.Conte
     else:
         given = str(value)
     try:
-        option.type_cast_value(context, given)
+        option.process_value(context, given)
     except typer.BadParameter as error:
         raise UsageError(f"{path}: {key}: {error.message}") from None
     return given

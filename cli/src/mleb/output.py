@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from mleb_core.errors import MlebError
+
 __all__ = [
     "clean",
     "open_streams",
@@ -20,6 +22,7 @@ __all__ = [
     "print_line",
     "print_notice",
     "print_table",
+    "print_text",
     "stdout_kept",
 ]
 
@@ -48,7 +51,21 @@ def clean(text: object) -> str:
 
 def print_line(text: str = "") -> None:
     """A line of a result."""
-    sys.stdout.write(text + "\n")
+    print_text(text + "\n")
+
+
+def print_text(text: str) -> None:
+    """Lines of a result, with their line ends.
+
+    Raises:
+        MlebError: stdout cannot be written, as on a full disk; BrokenPipeError passes.
+    """
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise MlebError(f"stdout: {error.strerror}") from None
 
 
 def print_notice(text: object) -> None:
@@ -63,12 +80,15 @@ def print_error(text: object) -> None:
 
 def print_json(value: Any) -> None:
     """A result as JSON. Always UTF-8, whatever the terminal's encoding."""
-    try:
-        text = json.dumps(value, indent=2, ensure_ascii=False).encode()
-    except UnicodeEncodeError:  # half of a surrogate pair, as a file name that is not UTF-8 gives
-        text = json.dumps(value, indent=2).encode()
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text + b"\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    if not text.isascii():
+        with contextlib.suppress(UnicodeEncodeError):
+            text.encode()  # fails on half a surrogate pair, as a file name that is not UTF-8 gives
+            if hasattr(sys.stdout, "reconfigure"):
+                sys.stdout.reconfigure(encoding="utf-8")
+            return print_line(text)
+        text = json.dumps(value, indent=2)
+    return print_line(text)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -1,14 +1,13 @@
 """`mleb report`: results of run groups."""
 
 import enum
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mleb.options import AsJson, Config, option
-from mleb.output import print_json, stdout_kept
+from mleb.output import print_json, print_text, stdout_kept
 
 __all__ = ["register"]
 
@@ -51,7 +50,7 @@ def report_command(
 
         show_group_reports(reports)
     elif format is Format.MARKDOWN:
-        sys.stdout.write("\n".join(to_markdown(report) for report in reports))
+        print_text("\n".join(to_markdown(report) for report in reports))
     else:
         texts = [to_csv(report) for report in reports]
-        sys.stdout.write(texts[0] + "".join(text.partition("\n")[2] for text in texts[1:]))  # one header for all
+        print_text(texts[0] + "".join(text.partition("\n")[2] for text in texts[1:]))  # one header for all
