@@ -173,7 +173,7 @@ TASKS: Mapping[str, Task] = {
         ("clarity",),
         "grade",
         (
-            (regressors(), {"crafted": table(craft=_diamonds), "all": table()}),
+            (regressors(), {"rounded crafted": table(craft=_diamonds), "rounded all": table()}),
             (classifiers(probabilities=False), {"crafted": table(craft=_diamonds), "numbers": table(categories=False)}),
         ),
     ),
