@@ -12,6 +12,7 @@ from mleb_core.report.build import group_grading_report
 from mleb_core.report.formats import to_csv, to_json, to_markdown
 from mleb_core.report.load import OtherVersionError, load_model, parse_model
 from mleb_core.report.models import GroupReport, RunReport
+from mleb_core.report.text import one_line
 from mleb_core.run import Cause, Outcome, Run, RunGroup, RunKey, RunStatus
 
 __all__ = ["collect_group", "load_group", "write_group_reports"]
@@ -97,11 +98,11 @@ def _read(key: RunKey, place: RunLayout, group: RunGroup) -> tuple[Run | None, R
     if isinstance(run, str):
         return _damaged(key, group, run), None
     if run.key != key:
-        return _damaged(key, group, f"{place.run.name} is that of another run: {run.key}"), None
+        return _damaged(key, group, f"{place.run.name} is that of another run: {one_line(str(run.key))}"), None
     if isinstance(report, str):
         return _noted(run, report), None
     if report is not None and report.key != key:
-        return _noted(run, f"{place.report.name} is that of another run: {report.key}"), None
+        return _noted(run, f"{place.report.name} is that of another run: {one_line(str(report.key))}"), None
     if report is not None and report.attempt != run.attempt:
         report = None  # of an attempt that failed and was started again
     if report is None and run.status.ended:
