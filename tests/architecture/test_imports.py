@@ -7,7 +7,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 CORE = REPOSITORY / "core/src/mleb_core"
-PLUGINS = {path.name: path for path in REPOSITORY.glob("plugins/*/*/src/*") if path.is_dir()}
+PLUGINS = {path.name: path for path in REPOSITORY.glob("plugins/*/*/src/*") if (path / "hooks.py").is_file()}
 
 # From the ground up: a module may import modules of lower floors and of its own, never of higher ones.
 FLOORS = [
