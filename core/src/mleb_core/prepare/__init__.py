@@ -2,7 +2,7 @@
 
     run.py        prepare, require_prepared, data_digest: a competition as a whole, atomically
     recipe.py     the declared recipe language (models of `[prepare]` in competition.toml)
-    declared.py   carrying out a declared recipe
+    declared.py   carrying out a declared recipe; reading.py its tables, rows.py its split
     context.py    what a competition's prepare.py gets
     fetch.py      where raw data comes from, one function for each kind of source
     manifest.py   prepared.json
@@ -17,6 +17,7 @@ and the building blocks, which prepare.py may use too:
     checksums.py  of files and trees
     sources.py    raw files and archive members by one text
     templates.py  texts with columns in braces
+    floats.py     numbers as older pandas reads them
 """
 
 from importlib import import_module

@@ -48,6 +48,11 @@ class ArchiveReader:
         """
         raise NotImplementedError
 
+    def read(self, name: str) -> bytes:
+        """All of a member's bytes; raises as `open`."""
+        with _readable(self.path, name), self.open(name) as stream:
+            return stream.read()
+
     def extract(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Write members, (name, target path) each; missing folders are made, several members at a time.
 

@@ -1,8 +1,9 @@
 """Carrying out a declared recipe."""
 
+import fnmatch
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,12 @@ import pandas as pd
 from mleb_core.errors import PreparationError
 from mleb_core.prepare.archives import write_archive
 from mleb_core.prepare.files import copy_files
-from mleb_core.prepare.recipe import Archive, Copy, LikeFiles, Recipe, Renumber, Rows, Split, Table, Write
+from mleb_core.prepare.reading import column_values, read_table
+from mleb_core.prepare.recipe import Archive, Copy, Recipe, Rows, Write
+from mleb_core.prepare.rows import renumbered, sorted_rows, split_rows
 from mleb_core.prepare.sources import Sources, matcher
-from mleb_core.prepare.split import (
-    Parts,
-    grouped_split,
-    random_split,
-    stratified_split,
-    time_split,
-    values_split,
-)
-from mleb_core.prepare.tables import need_columns, read_csv, write_csv
+from mleb_core.prepare.split import Parts
+from mleb_core.prepare.tables import need_columns, write_csv
 from mleb_core.prepare.templates import Template
 
 __all__ = ["Declared"]
@@ -58,7 +54,7 @@ class Declared:
         """A table by its name in `[prepare.tables]`; with new ids, if it is the one that is split."""
         if name not in self._tables:
             self._progress(f"reading {name}")
-            self._tables[name] = _read(self._recipe.tables[name], self._sources, name)
+            self._tables[name] = read_table(self._recipe.tables[name], self._sources, name)
         split = self._recipe.split
         if self._parts is None and split is not None and split.table == name:
             frame = self._tables[name]
@@ -157,16 +153,15 @@ class Declared:
         one_hot: list[str] = []
         if part.one_hot is not None:
             need_columns(frame, [part.one_hot], label)
-            one_hot = list(self._recipe.tables[name].values.get(part.one_hot) or _values(frame[part.one_hot]))
+            one_hot = list(self._recipe.tables[name].values.get(part.one_hot) or column_values(frame[part.one_hot]))
             at = present.index(part.one_hot)
             present[at : at + 1] = one_hot
         fills = {column: value for column, value in part.fill.items() if column != "*"}
         present += [column for column in fills if column not in present]
-        wanted = list(part.columns) if part.columns is not None else [c for c in present if c not in part.hide]
         where = f"{part.file}: {label}"
-        for column in (*wanted, *part.hide, *part.rename):
-            if column not in present:
-                need_columns(frame[[c for c in present if c in frame.columns]], [column], where)
+        wanted, hide = (_fitting(names, present, where) for names in (part.columns or ("*",), part.hide))
+        wanted = [column for column in wanted if column not in hide]
+        _fitting(part.rename, present, where)
         if "*" in part.fill:
             ids = [column for column in wanted if part.rename.get(column, column) in self._ids]
             fills |= {column: part.fill["*"] for column in wanted if column not in (*ids, *fills)}
@@ -223,10 +218,7 @@ class Declared:
         return list(dict.fromkeys(zip(source.values(frame, label), goal.values(frame, label), strict=True)))
 
     def _copy(self, part: Copy) -> None:
-        if part.rows is not None:
-            pairs = self._pairs(part, part.to)
-        else:
-            pairs = [(part.from_, part.to)]
+        pairs = self._pairs(part, part.to) if part.rows is not None else [(part.from_, part.to)]
         archive, mark, _ = part.from_.partition("!")
         if mark:
             pairs = [(source.partition("!")[2], target) for source, target in pairs]
@@ -294,82 +286,10 @@ class Declared:
         members: Iterator[tuple[str, Path | bytes]]
         if mark:
             reader = self._sources.archive(archive)
-            members = ((name, _whole(reader.open(source.partition("!")[2]))) for source, name in pairs)
+            members = ((name, reader.read(source.partition("!")[2])) for source, name in pairs)
         else:
             members = ((name, self._sources.raw / source) for source, name in pairs)
         write_archive(target, members, compress=part.compress)
-
-
-def split_rows(frame: pd.DataFrame, split: Split, sources: Sources) -> Parts:
-    """Row positions of train and test, in the order that the split asks for.
-
-    Raises:
-        PreparationError: a column is missing, or there are too few rows.
-    """
-    label = f"table {split.table!r}"
-    need_columns(frame, [*([split.column] if split.column else []), *split.sort_by], label)
-    column = frame[split.column] if split.column else None
-    test_size: float | int | None
-    if isinstance(split.test_size, LikeFiles):
-        fit = matcher(split.test_size.files.partition("!")[2] or split.test_size.files)
-        count = sum(fit.fullmatch(name) is not None for name in sources.names(split.test_size.files))
-        if not count:
-            raise PreparationError(f"no file fits {split.test_size.files!r} in the raw data {sources.raw}")
-        test_size = count / (len(frame) + count)
-    else:
-        test_size = split.test_size
-    try:
-        parts = _split(split, len(frame), column, test_size)
-    except PreparationError as error:
-        raise PreparationError(f"{label}: {error}") from None
-    if split.order == "file":
-        return parts.in_file_order()
-    if split.order == "sorted":
-        parts = parts.in_file_order()
-        return Parts(*(sorted_rows(frame, rows, split.sort_by) for rows in parts))
-    return parts
-
-
-def _split(split: Split, rows: int, column: Any, test_size: float | int | None) -> Parts:
-    if split.method == "random":
-        return random_split(rows, test_size, train_size=split.train_size, seed=split.seed)
-    if split.method == "stratified":
-        return stratified_split(column, test_size, train_size=split.train_size, seed=split.seed)
-    if split.method == "grouped":
-        return grouped_split(column, test_size, train_size=split.train_size, seed=split.seed, order=split.groups)
-    if split.method == "time":
-        return time_split(column, test_size, since=split.since)
-    return values_split(column, split.test_values)
-
-
-def sorted_rows(frame: pd.DataFrame, rows: Any, columns: Sequence[str]) -> Any:
-    """Positions sorted by columns, ascending, equal ones as they stood."""
-    keys = frame[list(columns)].take(rows).reset_index(drop=True)
-    return rows[keys.sort_values(list(columns), kind="stable").index.to_numpy()]
-
-
-def renumbered(frame: pd.DataFrame, parts: Parts, new: Renumber) -> pd.DataFrame:
-    """The table with new ids in `new.column`, the old ones in `COLUMN@raw`."""
-    need_columns(frame, [new.column], "the table that is split")
-    numbers = np.zeros(len(frame), dtype=np.int64)
-    ids: Any = numbers if new.train is None and new.test is None else np.empty(len(frame), dtype=object)
-    start = new.start
-    for rows, text in ((parts.train, new.train), (parts.test, new.test)):
-        if new.each == "row":
-            codes, count = np.arange(len(rows)), len(rows)
-        else:
-            codes, names = pd.factorize(frame[new.column].take(rows).array)
-            count = len(names)
-        numbers[rows] = codes + start
-        if ids is not numbers:
-            template = Template(text or "{n}")
-            ids[rows] = template.values(pd.DataFrame({"n": numbers[rows]}))
-        start = start + count if new.continued else new.start
-    old = frame[new.column]
-    frame = frame.copy(deep=False)
-    frame[new.column] = ids
-    frame[f"{new.column}@raw"] = old
-    return frame
 
 
 def filled_text(template: Template, frame: pd.DataFrame, name: str) -> Any:
@@ -378,50 +298,6 @@ def filled_text(template: Template, frame: pd.DataFrame, name: str) -> Any:
         need_columns(frame, template.columns, name)
         return frame[template.columns[0]]
     return template.values(frame, name)
-
-
-def _read(table: Table, sources: Sources, name: str) -> pd.DataFrame:
-    if table.files is not None:
-        frame = _listed(table, sources)
-    else:
-        assert table.file is not None
-        read = table.read
-        with sources.open(table.file) as stream:
-            member = table.file.removesuffix(".zip")
-            frame = read_csv(
-                stream,
-                separator=read.separator or ("\t" if member.endswith(".tsv") else ","),
-                dtype=read.dtype,
-                missing_words=read.missing_words,
-                floats=read.floats,
-                encoding=read.encoding,
-                name=str(sources.raw / table.file),
-            )
-    label = f"table {name!r} ({table.file or table.files})"
-    need_columns(frame, [*table.drop, *table.read.dtype, *table.values], label)
-    for column, values in table.drop.items():
-        frame = frame[~frame[column].isin(list(values))]
-    for column, allowed in table.values.items():
-        if unknown := sorted(set(_values(frame[column])) - set(allowed)):
-            raise PreparationError(f"{label}: column {column!r} holds {unknown[0]!r}, which is not among its `values`")
-    for column, text in table.add.items():
-        frame[column] = Template(text).values(frame, label)
-    return frame
-
-
-def _listed(table: Table, sources: Sources) -> pd.DataFrame:
-    """The table of the files that fit a pattern."""
-    text = table.files or ""
-    fit = matcher(text.partition("!")[2] or text)
-    found = [(name.split("/"), m.groupdict()) for name in sources.names(text) if (m := fit.fullmatch(name))]
-    if not found:
-        raise PreparationError(f"no file fits {text!r} in the raw data {sources.raw}")
-    found.sort(key=lambda item: item[0])
-    frame = pd.DataFrame([cells for _, cells in found], columns=list(fit.groupindex), dtype=str)
-    if table.sort is not None:
-        keys = Template(table.sort).values(frame)
-        frame = frame.take(np.array(sorted(range(len(keys)), key=keys.__getitem__))).reset_index(drop=True)
-    return frame
 
 
 class _ZippedFile:
@@ -441,16 +317,20 @@ class _ZippedFile:
         self._archive.close()
 
 
-def _values(column: Any) -> list[str]:
-    return sorted(column.dropna().astype(str).unique())
+def _fitting(names: Iterable[str], present: Sequence[str], where: str) -> list[str]:
+    """The columns of those names, some of which are patterns, each once."""
+    found: dict[str, None] = {}
+    for name in names:
+        if name in present:
+            found[name] = None
+            continue
+        fits = fnmatch.filter(present, name) if "*" in name else []
+        if not fits:
+            there = ", ".join(present[:12]) + (", ..." if len(present) > 12 else "")
+            raise PreparationError(f"{where} has no column {name!r}; it has: {there}")
+        found |= dict.fromkeys(fits)
+    return list(found)
 
 
 def _dtype(value: object) -> Any:
     return object if isinstance(value, str) else None
-
-
-def _whole(stream: Any) -> bytes:
-    with stream:
-        data = stream.read()
-        assert isinstance(data, bytes)
-        return data

@@ -62,7 +62,8 @@ class Read(Strict):
     missing_words: bool = True
     """Whether NA, null, nan, None, n/a ... mean a missing cell; an empty cell always does."""
     floats: Literal["exact", "fast"] = "exact"
-    """exact: floats come back as they stand in the file; fast: pandas' default parser, off in the last digit."""
+    """exact: floats come back as they stand in the file; fast: the default parser of pandas up to 3.0, with which some
+    published data was made, often off in the last digit."""
     encoding: str = "utf-8"
     """Of the file's text."""
 
@@ -114,7 +115,8 @@ class Renumber(Strict):
     each: Literal["row", "value"] = "row"
     """row: every row gets a number; value: rows with equal old ids share one, counted by first appearance."""
     train: str | None = None
-    """Text of a train id, such as "Train_{n}" or "clip_{n:08d}"; a bare integer if absent."""
+    """Text of a train id, such as "Train_{n}" or "clip_{n:08d}"; "{old}" keeps the old one. The bare number if neither
+    `train` nor `test` is there."""
     test: str | None = None
     """Text of a test id."""
 
@@ -199,9 +201,9 @@ class Write(Strict):
     """A constant for each of these columns, which are added at the end where absent. A text with braces is made
     from the row's other columns: `fill = { after = "{before}" }`. "*" is every written column but the ids."""
     columns: tuple[str, ...] | None = None
-    """The columns to write, in this order; all if absent."""
+    """The columns to write, in this order; all if absent. "margin*" is all that fit, as they stand in the table."""
     hide: tuple[str, ...] = ()
-    """Columns to leave out."""
+    """Columns to leave out; "margin*" as above."""
     rename: dict[str, str] = {}
     """New names by old."""
     index: bool = False

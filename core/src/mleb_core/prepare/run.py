@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from mleb_core.prepare.check import check_outputs, check_published
 from mleb_core.prepare.context import Preparation, code_of
 from mleb_core.prepare.fetch import fetch
 from mleb_core.prepare.lock import locked
-from mleb_core.prepare.manifest import Manifest, files_of, read_manifest, write_manifest
+from mleb_core.prepare.manifest import FileEntry, Manifest, files_of, read_manifest, write_manifest
 from mleb_core.prepare.problems import explained
 from mleb_core.run import now
 
@@ -149,10 +150,8 @@ def _taken_over(competition: Competition, data: CompetitionData) -> Manifest:
         manifest = _manifest(competition, files_of(data.prepared), None)
     except OSError as error:
         raise NotPreparedError(f"{competition.label}: {explained(error, 'its data cannot be read')}") from None
-    try:
+    with suppress(OSError):  # somebody's read-only data: it is used as it is, and read again next time
         write_manifest(data.manifest, manifest)
-    except OSError:
-        pass  # somebody's read-only data: it is used as it is, and read again next time
     return manifest
 
 
@@ -216,7 +215,7 @@ def _make(competition: Competition, attempt: Path, raw: Path, own: bool, say: Pr
     return made
 
 
-def _manifest(competition: Competition, files: dict, made_version: int | None) -> Manifest:  # type: ignore[type-arg]
+def _manifest(competition: Competition, files: dict[str, FileEntry], made_version: int | None) -> Manifest:
     try:
         core = version("mleb-core")
     except PackageNotFoundError:

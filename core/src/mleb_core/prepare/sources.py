@@ -48,9 +48,18 @@ class Sources:
         return path
 
     def names(self, text: str) -> list[str]:
-        """All files of raw, or of the archive before the `!`, by relative path."""
+        """The files of raw, or of the archive before the `!`, by path; only of the folders before the first pattern
+        or column in the text.
+
+        Raises:
+            PreparationError: that folder, or the archive, is not there.
+        """
         archive, mark, _ = text.partition("!")
-        return self.archive(archive).names() if mark else files_below(self.raw)
+        if mark:
+            return self.archive(archive).names()
+        fixed = re.split(r"[*?{]", text)[0].rpartition("/")[0]
+        prefix = f"{fixed}/" if fixed else ""
+        return [prefix + name for name in files_below(self.need(fixed))]
 
     @contextmanager
     def open(self, text: str) -> Iterator[IO[bytes]]:
