@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 from mleb_core.layout import GroupLayout
 from mleb_core.report.models import CompetitionReport, Estimate, GroupReport, RunReport
 from mleb_core.run import Run, RunGroup, RunKey, RunStatus
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -26,7 +27,8 @@ from mleb.output import clean, print_error, print_line, print_notice, print_tabl
 from mleb.units import format_duration
 
 if TYPE_CHECKING:
-    from rich.console import ConsoleOptions, RenderResult
+    from rich import box
+from rich.console import ConsoleOptions, RenderResult
 
 __all__ = [
     "Progress",
@@ -60,7 +62,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, titl
     if not sys.stdout.isatty():
         print_table(columns, rows)
         return
-    table = Table(title=Text(clean(title)) if title else None, title_justify="left", header_style="bold")
+    table = Table(title=Text(clean(title)) if title else None, title_justify="left", box=box.SIMPLE_HEAD)
     for index, column in enumerate(columns):
         numeric = all(_is_number(row[index]) for row in rows)
         table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
@@ -295,7 +297,10 @@ class Progress:
             ProgressBar(total=max(1, self._total), completed=done, width=30),
             Text(f"{done} of {self._total} runs done, {len(running)} under way, {passed}"),
         )
-        yield head
+        if self._total:
+            yield head
+        else:
+            yield Text(f"starting, {passed}")
         table = Table.grid(padding=(0, 2))
         for key, (status, since) in running[:SHOWN_RUNNING]:
             row = (f"  {key.competition}", key.agent, f"seed {key.seed}", status, format_duration(clock - since))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from mleb_core.errors import UsageError
+from mleb_core.errors import MlebError, UsageError
 
 from mleb.options import AsJson, Config, DataDir, Edition, Workers, option
 from mleb.output import print_json, print_notice, stdout_kept
@@ -157,6 +157,7 @@ def _graded(
     """Grade in order; all competitions are checked for prepared data first."""
     import os
 
+    from mleb_core.grading.grade import unscored_grade
     from mleb_core.grading.pool import GradingPool
     from mleb_core.layout import default_data_dir
     from mleb_core.prepare import require_prepared
@@ -175,7 +176,11 @@ def _graded(
         def grade(item: "tuple[Competition, Path]") -> "CompetitionReport":
             competition, path = item
             steps.tell(competition.label, f"grading {path}", quiet=True)
-            report = competition_report(pool.grade(competition, path, data), competition, scores[competition.label])
+            try:
+                graded = pool.grade(competition, path, data)
+            except MlebError as error:  # one that cannot be graded must not cost the others their reports
+                graded = unscored_grade(path, competition, grader_error=str(error))
+            report = competition_report(graded, competition, scores[competition.label])
             steps.advance()
             return report
 
