@@ -161,6 +161,7 @@ def _start(launch: Launch, env: Mapping[str, str], home: Path, log: AgentLog) ->
     argv = [str(argument) for argument in launch.argv]
     if not argv:
         raise _CannotStartError("cannot start the agent: its command is empty")
+    program = argv[0] if argv[0].isprintable() else ascii(argv[0])
     try:
         # No preexec_fn, so that Python may use vfork: fast, and safe beside other threads.
         return subprocess.Popen(
@@ -169,9 +170,9 @@ def _start(launch: Launch, env: Mapping[str, str], home: Path, log: AgentLog) ->
     except OSError as error:
         if error.errno in _FAULTS_OF_THE_HOST:
             raise
-        raise _CannotStartError(f"cannot start {argv[0]}: {(error.strerror or str(error)).lower()}") from error
+        raise _CannotStartError(f"cannot start {program}: {(error.strerror or str(error)).lower()}") from error
     except ValueError as error:  # a NUL in an argument, a "=" in a variable's name
-        raise _CannotStartError(f"cannot start {argv[0]}: {error}") from error
+        raise _CannotStartError(f"cannot start {program}: {error}") from error
 
 
 def _watched(

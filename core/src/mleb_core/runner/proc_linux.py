@@ -3,6 +3,7 @@
 psutil would do, but takes longer to import than a run may cost, and knows no mark.
 """
 
+import contextlib
 import os
 import resource
 from pathlib import Path
@@ -67,11 +68,9 @@ def mark(pid: int, number: int) -> None:
     It is the soft limit on file locks, which Linux keeps for each process but has not heeded since 2.4.25.
     An environment can be cleared and a session left; nobody touches this. Where it cannot be set it is left out.
     """
-    try:
+    with contextlib.suppress(OSError, ValueError):
         hard = resource.prlimit(pid, _RLIMIT_LOCKS)[1]
         resource.prlimit(pid, _RLIMIT_LOCKS, (number, hard))
-    except (OSError, ValueError):
-        pass
 
 
 def is_marked(pid: int, number: int) -> bool:
@@ -84,10 +83,9 @@ def is_marked(pid: int, number: int) -> bool:
 
 def prefer_for_oom(pid: int) -> None:
     """If the machine runs out of memory, let the kernel take this process and its children, not the harness."""
-    try:
+    # The process may be gone, or the system may not allow it; nothing is lost by that.
+    with contextlib.suppress(OSError):
         Path(f"/proc/{pid}/oom_score_adj").write_bytes(b"1000")
-    except OSError:
-        pass  # gone already, or a system that does not allow it; nothing is lost by it
 
 
 def _read(path: str) -> bytes:
