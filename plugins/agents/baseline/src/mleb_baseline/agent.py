@@ -62,5 +62,5 @@ def _work(options: Options, guard: Guard, journal: Journal) -> None:
 
     from mleb_baseline.solve import solve
 
-    solve(task, options, guard, journal, submission, 1 - RESERVE)
+    solve(task, options, guard, journal=journal, submission=submission, share=1 - RESERVE)
     journal.say("done")

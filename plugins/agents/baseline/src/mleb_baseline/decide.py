@@ -33,7 +33,8 @@ class Decision:
         """Class indices (n,)."""
         if target.kind == "ordinal":
             return np.searchsorted(np.array(self.cuts), prediction).astype(np.int64)
-        return (prediction / np.maximum(shares, 1e-9) ** self.alpha).argmax(axis=1).astype(np.int64)
+        weighed = prediction / np.maximum(shares, 1e-9) ** self.alpha
+        return np.asarray(weighed.argmax(axis=1), dtype=np.int64)
 
     def probabilities(self, prediction: Floats) -> Floats:
         """Probabilities (n, classes), each at least a little above 0, of sum 1."""
@@ -46,6 +47,8 @@ class Decision:
         """The texts of each output column.
 
         Args:
+            target: what is written.
+            prediction: of the test rows.
             shares: share of each class in train.
             whole: round numbers.
         """
@@ -74,7 +77,7 @@ def loss(target: Target, truth: npt.NDArray[np.int64] | Floats, prediction: Floa
         return metric.loss(truth, np.searchsorted(_matching_cuts(truth, prediction), prediction))
     if metric.wants == "probability":
         return metric.loss(truth, prediction)
-    doubt = Metric("log_loss").loss(truth, prediction) / max(np.log(prediction.shape[1]), 0.1)
+    doubt: float = Metric("log_loss").loss(truth, prediction) / max(float(np.log(prediction.shape[1])), 0.1)
     return metric.loss(truth, prediction.argmax(axis=1)) + WEIGHT_OF_DOUBT * doubt
 
 
@@ -88,7 +91,7 @@ def decide(target: Target, truth: npt.NDArray[np.int64] | Floats, prediction: Fl
         if target.metric.name not in ("log_loss", "brier"):
             return Decision()
         powers = [Decision(power=p) for p in (1.0, 0.7, 0.8, 0.9, 1.1, 1.2, 1.35, 1.5)]
-        return min(powers, key=lambda d: target.metric.loss(truth, d.probabilities(prediction)))
+        return min(powers, key=lambda d: float(target.metric.loss(truth, d.probabilities(prediction))))
     if target.metric.name in ("accuracy", "f1_micro"):
         return Decision()
     best, lowest = Decision(), target.metric.loss(truth, prediction.argmax(axis=1))

@@ -21,6 +21,7 @@ from mleb_baseline.task import Task
 __all__ = ["Features", "build"]
 
 Floats = npt.NDArray[np.float64]
+WORD = r"(?u)\b\w+\b"
 
 
 @dataclass
@@ -94,6 +95,9 @@ def build(task: Task, seed: int, keep_on: Callable[[], bool]) -> Features | None
             if dates[len(train) :].min() > dates[: len(train)].max():
                 order = np.argsort(dates[: len(train)].to_numpy(), kind="stable")
                 notes.append(f"{column}: test is later than train; validated forward in time")
+            elif _is_group(train[column], test[column]):
+                groups = pd.factorize(as_text(train[column]))[0].astype(np.int64)
+                notes.append(f"{column}: test has other values than train; validated by group")
             continue
         if kind in ("number", "category", "code") and _is_group(train[column], test[column]):
             groups = pd.factorize(as_text(train[column]))[0].astype(np.int64)
@@ -109,12 +113,13 @@ def build(task: Task, seed: int, keep_on: Callable[[], bool]) -> Features | None
         elif kind == "text":
             _add_text(parts, as_text(both), seed)
     has_images = _add_images(parts, task, seed, keep_on, notes)
-    return _assemble(parts, len(train), groups, order, has_images, notes)
+    return _assemble(parts, len(train), groups=groups, order=order, has_images=has_images, notes=notes)
 
 
 def _assemble(
     parts: _Parts,
     rows: int,
+    *,
     groups: npt.NDArray[np.int64] | None,
     order: npt.NDArray[np.int64] | None,
     has_images: bool,
@@ -167,9 +172,11 @@ def _scaled(values: Floats) -> Floats:
 
 
 def _add_numbers(parts: _Parts, values: Floats, name: str) -> None:
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return
     parts.add_tree(values)
     parts.scaled.append(_scaled(values))
-    known = values[np.isfinite(values)]
     missing = ~np.isfinite(values)
     if 0.01 < missing.mean() < 0.99:
         parts.scaled.append(missing.astype(float).reshape(-1, 1))
@@ -177,12 +184,12 @@ def _add_numbers(parts: _Parts, values: Floats, name: str) -> None:
     different = np.unique(known)
     if whole and 2 < len(different) <= 12:
         parts.scaled.append((values[:, None] == different[None, :]).astype(float))
-    if whole and len(different) > 60 and "time" in name.lower() and known.min() >= 0 and known.max() <= 2400:
-        if (known % 100 < 60).all():  # hours and minutes written as one number
-            minutes = values // 100 * 60 + values % 100
-            parts.add_tree(minutes)
-            _add_cycle(parts, minutes, 1440.0)
     low = name.lower()
+    clock = whole and "time" in low and known.min() >= 0 and known.max() <= 2400 and bool((known % 100 < 60).all())
+    if clock and len(different) > 60:  # hours and minutes written as one number
+        minutes = values // 100 * 60 + values % 100
+        parts.add_tree(minutes)
+        _add_cycle(parts, minutes, 1440.0)
     for word, period in (("hour", 24.0), ("month", 12.0), ("wind_dir", 360.0), ("angle", 360.0), ("direction", 360.0)):
         if word in low and known.min() >= 0 and period * 0.4 < known.max() <= period:
             _add_cycle(parts, values, period)
@@ -230,17 +237,17 @@ def _add_category(parts: _Parts, texts: pd.Series) -> None:
 
 def _add_code(parts: _Parts, texts: pd.Series, rows: int) -> None:
     """Many-valued short texts, such as a cabin or a tail number: what they begin with, their number, how often."""
-    known = texts != ""
+    known = (texts != "").to_numpy(dtype=bool)
     letters = texts.str.extract(r"^([^\W\d_]*)", expand=False).fillna("")
     number = as_numbers(texts.str.extract(r"(\d+)", expand=False))
-    count = texts.map(texts.value_counts()).to_numpy(dtype=float)
+    count = as_numbers(texts.map(texts.value_counts()))
     count = np.where(known, count, np.nan)
-    length = texts.str.len().to_numpy(dtype=float)
+    length = as_numbers(texts.str.len())
     for values in (number, count, length):
         if len(np.unique(values[np.isfinite(values)])) > 1:
             parts.add_tree(values)
             parts.scaled.append(_scaled(values))
-    parts.scaled.append((~known).to_numpy(dtype=float).reshape(-1, 1))
+    parts.scaled.append((~known).astype(float).reshape(-1, 1))
     if 1 < letters.nunique() <= 200:
         _add_category(parts, letters)
     in_both = set(texts[:rows]) & set(texts[rows:])
@@ -251,19 +258,17 @@ def _add_code(parts: _Parts, texts: pd.Series, rows: int) -> None:
 
 
 def _add_text(parts: _Parts, texts: pd.Series, seed: int) -> None:
-    words = texts.str.split().str.len().to_numpy(dtype=float)
-    marks = {"length": texts.str.len().to_numpy(dtype=float), "words": words}
-    marks["capitals"] = texts.str.count(r"[A-Z]").to_numpy(dtype=float)
-    marks["digits"] = texts.str.count(r"\d").to_numpy(dtype=float)
-    marks["stops"] = texts.str.count(r"[.,;:!?]").to_numpy(dtype=float)
+    words = as_numbers(texts.str.count(r"\S+"))
+    marks = {"length": as_numbers(texts.str.len()), "words": words}
+    marks["capitals"] = as_numbers(texts.str.count(r"[A-Z]"))
+    marks["digits"] = as_numbers(texts.str.count(r"\d"))
+    marks["stops"] = as_numbers(texts.str.count(r"[.,;:!?]"))
     for values in marks.values():
         parts.add_tree(values)
         parts.scaled.append(_scaled(values))
     longest = 200_000 if len(texts) < 20_000 else 60_000
     grams = [
-        TfidfVectorizer(
-            ngram_range=(1, 2), min_df=2, max_features=longest, sublinear_tf=True, token_pattern=r"(?u)\b\w+\b"
-        ),
+        TfidfVectorizer(ngram_range=(1, 2), min_df=2, max_features=longest, sublinear_tf=True, token_pattern=WORD),
         TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), min_df=3, max_features=longest, sublinear_tf=True),
     ]
     short = texts.str.slice(0, 3000) if len(texts) * float(words.mean()) > 2e6 else texts

@@ -82,8 +82,7 @@ def match_images(images: list[ImageRef], table: pd.DataFrame, part: str) -> list
 def _name(value: object) -> str:
     if isinstance(value, float) and value == int(value if np.isfinite(value) else 0):
         return str(int(value))
-    text = str(value).removeprefix("./")
-    return text
+    return str(value).removeprefix("./")
 
 
 def labelled_images(data: Path) -> pd.DataFrame | None:

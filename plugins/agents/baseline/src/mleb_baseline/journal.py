@@ -76,7 +76,7 @@ class Journal:
 
     def _save(self) -> None:
         if self.logs is not None:
-            self._write(self.logs / "journal.json", json.dumps(self.record, indent=1) + "\n")
+            self._write(self.logs / "journal.json", json.dumps(self.record, indent=1, default=str) + "\n")
 
     def _write(self, path: Path, text: str) -> None:
         part = path.with_name(f".{path.name}.part")

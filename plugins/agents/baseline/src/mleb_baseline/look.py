@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from mleb_baseline.images import labelled_images
-from mleb_baseline.metric import find_metric
+from mleb_baseline.metric import Metric, find_metric
 from mleb_baseline.sample import is_sample
 from mleb_baseline.tables import Source, UnreadableError
 from mleb_baseline.targets import from_label_column, normal, one_target, several_targets
@@ -47,10 +47,12 @@ def look(data: Path, sample: pd.DataFrame, tables: list[Source]) -> Task:
         _learn_from_folders(task, outputs)
         return task
     text = train_source.read(as_text=True)
-    targets = _targets(text, outputs, sample, metric, list(test.columns), id_columns, notes)
+    targets = _targets(
+        text, outputs, sample, wanted=metric, test_columns=list(test.columns), ids=id_columns, notes=notes
+    )
     used = {name for target in targets for name in target.name.split("/")} | {t.name for t in targets}
     train = train_source.read().drop(columns=[c for c in text.columns if c in used])
-    train = _with_features(train, others, train_source, test_source, test, id_columns)
+    train = _with_features(train, others, source=train_source, test_source=test_source, test=test, ids=id_columns)
     if len(train) < 2 or not targets:
         notes.append(f"{train_source.label} has nothing to learn from ({len(train)} rows, {len(targets)} targets)")
         return task
@@ -92,7 +94,8 @@ def _find_test(sample: pd.DataFrame, tables: list[Source]) -> tuple[Source | Non
         if not keys and "test" in source.name:
             wanted = set(sample[first].head(200))
             head = source.read(as_text=True)
-            keys = {first: c for c in head.columns if len(wanted & set(head[c])) >= ENOUGH * len(wanted)}
+            fitting = [str(c) for c in head.columns if len(wanted & set(head[c])) >= ENOUGH * len(wanted)]
+            keys = {first: fitting[0]} if fitting else {}
         if not keys:
             continue
         table = source.read(as_text=True, columns=list(dict.fromkeys(keys.values())))
@@ -140,6 +143,7 @@ def _find_train(
 def _with_features(
     train: pd.DataFrame,
     tables: list[Source],
+    *,
     source: Source,
     test_source: Source | None,
     test: pd.DataFrame,
@@ -162,14 +166,12 @@ def _targets(
     text: pd.DataFrame,
     outputs: list[str],
     sample: pd.DataFrame,
-    metric: object,
+    *,
+    wanted: Metric | None,
     test_columns: list[str],
     ids: list[str],
     notes: list[str],
 ) -> list[Target]:
-    from mleb_baseline.metric import Metric
-
-    wanted = metric if isinstance(metric, Metric) else None
     names = {normal(c): str(c) for c in reversed(list(text.columns))}
     found = {o: names[normal(o)] for o in outputs if normal(o) in names}
     if len(found) == len(outputs):
@@ -181,8 +183,8 @@ def _targets(
         return targets
     candidates = [str(c) for c in text.columns if c not in test_columns and c not in ids and c not in found.values()]
     missing = [o for o in outputs if o not in found]
-    if len(missing) > 1 and (target := from_label_column(text[candidates], missing, wanted)):
-        return [target]
+    if len(missing) > 1 and (spread := from_label_column(text[candidates], missing, wanted)):
+        return [spread]
     targets = [one_target(column, text[column], o, sample[o], wanted) for o, column in found.items()]
     if len(missing) == 1 and candidates:
         likely = [c for c in candidates if normal(c) in ("target", "label", "class", "y", "score", "category")]

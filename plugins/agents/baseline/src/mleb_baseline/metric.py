@@ -53,7 +53,7 @@ class Metric:
 
     @property
     def wants(self) -> str:
-        """ "probability", "label" or "number": what a submission holds under this metric."""
+        """What a submission holds under this metric: "probability", "label" or "number"."""
         return "probability" if self.name in PROBABILITY else "label" if self.name in LABEL else "number"
 
     def score(self, truth: npt.NDArray[Any], prediction: npt.NDArray[Any]) -> float:

@@ -92,19 +92,27 @@ def class_ladder(features: Features, classes: int, seed: int, jobs: int) -> list
             100_000,
         ),
         _c("logistic C=0.1", "linear", "linear", lambda: _logistic(0.1, seed), 200_000),
-        _c("discriminant", "linear", "compact", lambda: LinearDiscriminantAnalysis("lsqr", shrinkage="auto"), 200_000),
+        _c(
+            "discriminant",
+            "linear",
+            "compact",
+            lambda: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
+            200_000,
+        ),
         _c(
             "network",
             "network",
             "compact",
-            lambda: MLPClassifier((64,), alpha=1e-1, max_iter=80, early_stopping=False, random_state=seed),
+            lambda: MLPClassifier(
+                hidden_layer_sizes=(64,), alpha=1e-1, max_iter=80, early_stopping=False, random_state=seed
+            ),
             20_000,
         ),
         _c(
             "network 2",
             "network",
             "compact",
-            lambda: MLPClassifier((128, 32), alpha=1.0, max_iter=60, random_state=seed + 1),
+            lambda: MLPClassifier(hidden_layer_sizes=(128, 32), alpha=1.0, max_iter=60, random_state=seed + 1),
             20_000,
         ),
         _c(
@@ -115,7 +123,7 @@ def class_ladder(features: Features, classes: int, seed: int, jobs: int) -> list
                 max_iter=2 * steps, learning_rate=0.03, max_leaf_nodes=7, l2_regularization=3.0, min_samples_leaf=10
             ),
         ),
-        _c("naive bayes", "bayes", "compact", lambda: GaussianNB(), 1_000_000),
+        _c("naive bayes", "bayes", "compact", GaussianNB, 1_000_000),
         _c(
             "wide extra trees",
             "forest",
@@ -207,7 +215,9 @@ def number_ladder(features: Features, metric: str, seed: int, jobs: int) -> list
             "network",
             "network",
             "compact",
-            lambda: MLPRegressor((64, 32), alpha=1.0, max_iter=60, early_stopping=True, random_state=seed),
+            lambda: MLPRegressor(
+                hidden_layer_sizes=(64, 32), alpha=1.0, max_iter=60, early_stopping=True, random_state=seed
+            ),
             50_000,
         ),
         _n(
@@ -222,7 +232,7 @@ def number_ladder(features: Features, metric: str, seed: int, jobs: int) -> list
             "network 2",
             "network",
             "compact",
-            lambda: MLPRegressor((100,), alpha=3.0, max_iter=100, random_state=seed + 1),
+            lambda: MLPRegressor(hidden_layer_sizes=(100,), alpha=3.0, max_iter=100, random_state=seed + 1),
             20_000,
         ),
     ]
@@ -254,7 +264,7 @@ def _logistic(cost: float, seed: int) -> Any:
 
 
 def _linear_svc(cost: float, seed: int) -> Any:
-    return CalibratedClassifierCV(LinearSVC(C=cost, random_state=seed), cv=3, ensemble=False)
+    return CalibratedClassifierCV(LinearSVC(C=cost, tol=1e-2, random_state=seed), cv=3, ensemble=False)
 
 
 def _bayes(alpha: float) -> Any:

@@ -4,9 +4,10 @@ import re
 import time
 
 import numpy as np
+import numpy.typing as npt
 
 from mleb_baseline.decide import decide
-from mleb_baseline.features import build
+from mleb_baseline.features import Features, build
 from mleb_baseline.guard import Guard
 from mleb_baseline.journal import Journal
 from mleb_baseline.options import Options
@@ -16,12 +17,20 @@ from mleb_baseline.train import Result, Trial, climb
 
 __all__ = ["solve"]
 
+Floats = npt.NDArray[np.float64]
 
-def solve(task: Task, options: Options, guard: Guard, journal: Journal, submission: Submission, share: float) -> None:
+
+def solve(
+    task: Task, options: Options, guard: Guard, *, journal: Journal, submission: Submission, share: float
+) -> None:
     """Predict all targets, handing in each improvement.
 
     Args:
         task: with a train table and targets.
+        options: seed, threads, families of models.
+        guard: the clock.
+        journal: told of everything.
+        submission: what is handed in.
         share: share of the time to plan with.
     """
     assert task.train is not None
@@ -45,26 +54,22 @@ def solve(task: Task, options: Options, guard: Guard, journal: Journal, submissi
                 f"linear {features.linear.shape[1]} columns")  # fmt: skip
     whole = _asks_for_whole_numbers(task)
     for number, target in enumerate(targets):
-        seconds = min(guard.left(share), _enough(features.rows, len(targets)) * (len(targets) - number))
+        seconds = min(guard.left(share) / 1.25, _enough(features.rows, len(targets)) * (len(targets) - number))
         end = time.monotonic() + seconds / (len(targets) - number)
-        _solve_one(target, task, features_of=features, options=options, journal=journal, submission=submission,
+        _solve_one(target, features=features, options=options, journal=journal, submission=submission,
                    end=end, whole=whole and target.whole)  # fmt: skip
 
 
 def _solve_one(
     target: Target,
-    task: Task,
     *,
-    features_of: object,
+    features: Features,
     options: Options,
     journal: Journal,
     submission: Submission,
     end: float,
     whole: bool,
 ) -> None:
-    from mleb_baseline.features import Features
-
-    assert isinstance(features_of, Features)
     shares = _shares(target)
 
     def improved(result: Result) -> None:
@@ -77,7 +82,7 @@ def _solve_one(
 
     climb(
         target,
-        features_of,
+        features,
         seed=options.seed,
         jobs=options.n_jobs,
         families=options.models,
@@ -103,21 +108,24 @@ def _hand_in_constant(target: Target, submission: Submission) -> None:
     submission.put(Decision().write(target, np.tile(shares, (rows, 1)), shares))
 
 
-def _shares(target: Target) -> np.ndarray:
+def _shares(target: Target) -> Floats:
     if target.kind == "number":
         return np.ones(1)
     known = target.truth[target.truth >= 0]
-    return np.bincount(known, minlength=len(target.classes)) / len(known)
+    shares: Floats = np.bincount(known, minlength=len(target.classes)) / len(known)
+    return shares
 
 
 def _enough(rows: int, targets: int) -> float:
     """Seconds for one target after which more models are not worth their time."""
-    return (20 + rows / 200) / max(1, min(targets, 3)) ** 0.7
+    return float((20 + rows / 250) / max(1, min(targets, 3)) ** 0.7)
 
 
 def _asks_for_whole_numbers(task: Task) -> bool:
+    """Whether the description's part on submissions speaks of whole numbers."""
     try:
         text = (task.data / "description.md").read_text(encoding="utf-8", errors="replace").lower()
     except OSError:
         return False
-    return re.search(r"\b(whole numbers?|integers?)\b", text) is not None
+    about = re.search(r"^#+[^\n]*(submission|format)", text, re.MULTILINE)
+    return re.search(r"\b(whole numbers?|integers?)\b", text[about.start() :] if about else text) is not None

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mleb_baseline.metric import Metric
-from mleb_baseline.task import Target
+from mleb_baseline.task import Form, Target
 
 __all__ = ["from_label_column", "normal", "one_target", "several_targets"]
 
@@ -25,7 +25,9 @@ def one_target(name: str, text: pd.Series, output: str, sample: pd.Series, metri
     """The target in one column of train that fills one column of the sample.
 
     Args:
+        name: of the train column.
         text: the train column, cells as text, "" where unknown.
+        output: the sample's column that it fills.
         sample: the sample's column as text.
         metric: as the description names it, if it does.
     """
@@ -36,22 +38,24 @@ def one_target(name: str, text: pd.Series, output: str, sample: pd.Series, metri
     different = int(known.nunique())
     given = list(sample.unique()[:1000])
     tokens = int(sample.str.count(" ").median()) + 1 if len(sample) else 1
-    wants = metric.wants if metric else _guess(numeric, whole, different, len(known), given, set(known.unique()))
+    wants = (
+        metric.wants
+        if metric
+        else _guess(numeric, whole, different, len(known), given=given, values=set(known.unique()))
+    )
     if wants == "number" and numeric:
-        return _number(name, text, output, sample, metric)
+        return _number(name, text, output, sample=sample, metric=metric)
     if metric and metric.name == "average_precision" and different > 2:
-        return _classes(name, text, [output], "ranked", metric, given, top=max(tokens, 1))
+        return _classes(name, text, [output], form="ranked", metric=metric, given=given, top=max(tokens, 1))
     if wants == "probability" and different > 2 and numeric:
-        return _number(name, text, output, sample, None)
+        return _number(name, text, output, sample=sample, metric=None)
     if wants == "probability" and different <= 2:
-        return _classes(name, text, [output], "probability", metric or Metric("log_loss"), given)
+        return _classes(name, text, [output], form="probability", metric=metric or Metric("log_loss"), given=given)
     if wants == "number" and different <= 2 and all(_is_number(v) for v in given):
-        return _classes(name, text, [output], "probability", Metric("log_loss"), given)
-    target = _classes(name, text, [output], "label", metric or Metric("accuracy"), given)
+        return _classes(name, text, [output], form="probability", metric=Metric("log_loss"), given=given)
+    target = _classes(name, text, [output], form="label", metric=metric or Metric("accuracy"), given=given)
     if metric and metric.name == "kappa" and whole and different > 2:
-        order = np.argsort([float(c) for c in sorted(known.unique(), key=float)])
         target.kind, target.values = "ordinal", sorted({float(c) for c in known.unique()})
-        assert len(order) == len(target.values)
     return target
 
 
@@ -76,6 +80,7 @@ def from_label_column(text: pd.DataFrame, outputs: list[str], metric: Metric | N
     Args:
         text: candidate columns of train as text.
         outputs: columns of the sample that train lacks.
+        metric: as the description names it, if it does.
     """
     plain = {normal(output): output for output in outputs}
     prefix = _common_prefix([normal(o) for o in outputs])
@@ -96,7 +101,7 @@ def from_label_column(text: pd.DataFrame, outputs: list[str], metric: Metric | N
     return None
 
 
-def _guess(numeric: bool, whole: bool, different: int, rows: int, given: list[str], values: set[str]) -> str:
+def _guess(numeric: bool, whole: bool, different: int, rows: int, *, given: list[str], values: set[str]) -> str:
     """What a submission holds, from the data alone."""
     sampled_numbers = all(_is_number(value) for value in given)
     as_in_train = set(given) <= values or (sampled_numbers and {float(v) for v in given} <= _floats(values))
@@ -108,7 +113,7 @@ def _guess(numeric: bool, whole: bool, different: int, rows: int, given: list[st
     return "label" if whole and different <= MANY and rows >= 10 * different and as_in_train else "number"
 
 
-def _number(name: str, text: pd.Series, output: str, sample: pd.Series, metric: Metric | None) -> Target:
+def _number(name: str, text: pd.Series, output: str, *, sample: pd.Series, metric: Metric | None) -> Target:
     truth = pd.to_numeric(text, errors="coerce").to_numpy(dtype=float)
     known = truth[np.isfinite(truth)]
     truth = np.where(np.isfinite(truth), truth, np.nan)
@@ -122,7 +127,7 @@ def _number(name: str, text: pd.Series, output: str, sample: pd.Series, metric: 
 
 
 def _classes(
-    name: str, text: pd.Series, outputs: list[str], form: str, metric: Metric, given: list[str], top: int = 1
+    name: str, text: pd.Series, outputs: list[str], *, form: Form, metric: Metric, given: list[str], top: int = 1
 ) -> Target:
     values = sorted(set(text.unique()) - {""}, key=_order)
     index = {value: k for k, value in enumerate(values)}
@@ -134,7 +139,7 @@ def _classes(
     return Target(
         name,
         outputs,
-        form,  # type: ignore[arg-type]
+        form,
         "class",
         truth,
         _spell(values, given),

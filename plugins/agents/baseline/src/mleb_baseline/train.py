@@ -152,10 +152,12 @@ def climb(
         seed: seeds folds and models.
         jobs: threads.
         families: families of models to try; None: all.
-        left: seconds that may still be used for this target.
+        left: seconds that may still be used for this target; a quarter of what it says at first is used beyond that,
+            to refit.
         improved: told of each new best.
         tried: told of each model.
     """
+    budget = left()
     problem = _Problem(target, features, seed)
     test_rows = features.tree.shape[0] - features.rows
     begun = time.monotonic()
@@ -175,14 +177,14 @@ def climb(
             tried(Trial(candidate.name, None, seconds, False, note))
             continue
         members.append(member)
-        kept = member.loss < best
+        kept = bool(member.loss < best)
         if kept:
             best = member.loss
             improved(_result(problem, member.oof, member.test, [(1.0, candidate.name, _shown(candidate))]))
         score = _score(problem, member.oof)
         tried(Trial(candidate.name, score, seconds, kept, note, _shown(candidate)))
     if members:
-        _blend(problem, members, best, left, improved, tried)
+        _blend(problem, members, best=best, budget=budget, left=left, improved=improved, tried=tried)
 
 
 def _cross_validate(problem: _Problem, candidate: Candidate, left: Callable[[], float]) -> tuple[_Member | None, str]:
@@ -213,7 +215,7 @@ def _cross_validate(problem: _Problem, candidate: Candidate, left: Callable[[], 
         test: Floats = np.mean(tests, axis=0)
         if not np.isfinite(oof).all() or not np.isfinite(test).all():
             return None, "predictions are not finite"
-        return _Member(candidate, _loss(problem, oof), oof, test), ""
+        return _Member(candidate, float(_loss(problem, oof)), oof, test), ""
     except Exception as error:  # whatever a model does not like about the data, the next one may
         return None, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
@@ -221,13 +223,16 @@ def _cross_validate(problem: _Problem, candidate: Candidate, left: Callable[[], 
 def _blend(
     problem: _Problem,
     members: list[_Member],
+    *,
     best: float,
+    budget: float,
     left: Callable[[], float],
     improved: Callable[[Result], None],
     tried: Callable[[Trial], None],
 ) -> None:
     """Add to the mean, again and again, whichever model improves it most; then refit what is in it on all rows."""
     begun = time.monotonic()
+    grace = 0.25 * budget
     pool = sorted(members, key=lambda m: m.loss)[:14]
     counts = [0] * len(pool)
     counts[0] = 1
@@ -243,7 +248,7 @@ def _blend(
     chosen = [(w, m) for w, m in zip(weights, pool, strict=True) if w > 0]
     oof: Floats = np.sum([w * m.oof for w, m in chosen], axis=0)
     recipe = [(w, m.candidate.name, _shown(m.candidate)) for w, m in chosen]
-    kept = lowest < best
+    kept = bool(lowest < best)
     test: Floats = np.sum([w * m.test for w, m in chosen], axis=0)
     if kept:
         improved(_result(problem, oof, test, recipe))
@@ -251,7 +256,7 @@ def _blend(
     tried(Trial(name, _score(problem, oof), time.monotonic() - begun, kept))
     begun, whole, done = time.monotonic(), np.zeros_like(test), True
     for weight, member in chosen:
-        if left() <= 0:
+        if left() <= -grace:
             done = False
             break
         try:
