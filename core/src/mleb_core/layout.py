@@ -47,6 +47,12 @@ def write_whole(path: Path, content: bytes | str, *, durable: bool = True) -> No
                 os.fsync(stream.fileno())
         Path(name).chmod(0o644)  # mkstemp gives 0600; results are meant to be shared
         Path(name).replace(path)
+        if durable:  # the rename too, else a power cut may bring the old content back
+            directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
