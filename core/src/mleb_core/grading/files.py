@@ -36,18 +36,14 @@ def open_submission(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[io.Bu
             errno.ENXIO: "it is not a regular file; hand in a CSV file",
         }.get(error.errno or 0, f"it cannot be opened: {error.strerror}")
         raise InvalidSubmissionError(f"{named(path)}: {problem}") from None
+    try:
+        status = os.fstat(handle)
+        if problem := _problem(status, max_bytes):
+            raise InvalidSubmissionError(f"{named(path)}: {problem}")
+    except BaseException:
+        os.close(handle)
+        raise
     with os.fdopen(handle, "rb") as stream:
-        status = os.fstat(stream.fileno())
-        if stat.S_ISDIR(status.st_mode):
-            raise InvalidSubmissionError(f"{named(path)}: it is a directory; hand in a CSV file")
-        if not stat.S_ISREG(status.st_mode):
-            raise InvalidSubmissionError(f"{named(path)}: it is not a regular file; hand in a CSV file")
-        if status.st_size == 0:
-            raise InvalidSubmissionError(f"{named(path)}: it is empty; a header and rows are expected")
-        if status.st_size > max_bytes:
-            raise InvalidSubmissionError(
-                f"{named(path)}: it is too large: {status.st_size:,} bytes, at most {max_bytes:,} are read"
-            )
         yield stream
 
 
@@ -69,3 +65,15 @@ def fingerprint(path: Path, *, max_bytes: int = MAX_BYTES) -> tuple[str, int]:
 def named(path: Path) -> str:
     """How messages name a submission: its file name, on one line."""
     return f"submission {path.name!r}"
+
+
+def _problem(status: os.stat_result, max_bytes: int) -> str | None:
+    if stat.S_ISDIR(status.st_mode):
+        return "it is a directory; hand in a CSV file"
+    if not stat.S_ISREG(status.st_mode):
+        return "it is not a regular file; hand in a CSV file"
+    if status.st_size == 0:
+        return "it is empty; a header and rows are expected"
+    if status.st_size > max_bytes:
+        return f"it is too large: {status.st_size:,} bytes, at most {max_bytes:,} are read"
+    return None

@@ -159,12 +159,13 @@ def _judged(submission: Path, competition: Competition, data_dir: Path, registry
 
 
 def _task(competition: Competition, data_dir: Path) -> GradingTask:
+    grading = competition.spec.grading  # what is wrong with the folder comes before what is wrong with its data
     data = CompetitionData.of(data_dir, competition.label)
     if not (data.prepared.is_dir() and data.manifest.is_file()):
         raise NotPreparedError(
             f"{competition.label} is not prepared in {data_dir}; run: mleb prepare -c {competition.label}"
         )
-    return GradingTask(competition.id, competition.edition, competition.spec.grading, data.public, data.private)
+    return GradingTask(competition.id, competition.edition, grading, data.public, data.private)
 
 
 def _one_line(error: Exception) -> str:

@@ -167,6 +167,9 @@ class GradingPool:
             child = None
             raise
         finally:
+            if child is not None and self._closed:  # closed meanwhile: nobody comes for it any more
+                self._end(child)
+                child = None
             self._slots.put(child)
         if "grade" in reply:
             return Grade.model_validate(reply["grade"])

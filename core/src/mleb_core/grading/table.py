@@ -174,6 +174,10 @@ class TableGrader:
         from mleb_core.competition_spec import Column
         from mleb_core.grading.cells import column_rules
 
+        if absent := [name for name in task.grading.id if name not in answers]:
+            raise GraderError(
+                f"{task.competition_id}: the answers have no id column {absent[0]!r}, which grading.id names"
+            )
         default = Column.model_validate(self.column) if isinstance(self.column, Mapping) else self.column
         rules = column_rules(task.grading.columns, list(answers.columns), task.grading.id, default)
         if not rules:
