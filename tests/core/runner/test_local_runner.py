@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mleb_core import NotPreparedError, PluginError, RunnerError, UsageError
+from mleb_core import NotPreparedError, PluginError, RunnerError, SandboxError, UsageError
 from mleb_core.run import Cause, Limits, RunStatus
 from mleb_core.runner import proc_linux, workspace
 from mleb_core.runner.local import LocalRunner
@@ -414,6 +414,28 @@ def test_a_broken_record_is_no_obstacle(make_job: Any) -> None:
         job.layout.work.mkdir()
         job.layout.work_record.write_bytes(content)
         assert run(job).status is RunStatus.FINISHED
+
+
+def test_places_that_break_are_no_fault_of_the_agent(make_job: Any) -> None:
+    job = make_job(SUBMIT)
+    job.layout.root.rmdir()
+    with pytest.raises(
+        SandboxError, match=r"^the agent's place cannot be made: /.*/run/work: No such file or directory$"
+    ):
+        run(job)
+    job.layout.root.write_text("a file")
+    with pytest.raises(SandboxError, match="Not a directory"):
+        run(job)
+
+
+@pytest.mark.parametrize("spoil", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), os.mkdir])
+def test_a_record_that_was_made_a_trap(make_job: Any, spoil: Any) -> None:
+    job = make_job(SUBMIT)
+    job.layout.work.mkdir()
+    spoil(job.layout.work_record)
+    assert run(job).status is RunStatus.FINISHED
+    job.layout.work.write_text("a file in place of the directory")
+    assert run(job).status is RunStatus.FINISHED
 
 
 def test_signals_reach_an_agent_as_in_a_fresh_process(make_job: Any) -> None:

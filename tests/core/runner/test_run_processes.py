@@ -91,6 +91,7 @@ def test_found_by_the_environment_alone(alive: Any, until: Any, bystander: Any) 
     env = {"PATH": os.environ["PATH"], "MLEB_RUN_ID": processes.marker}
     strays = [subprocess.Popen(["sleep", "1000"], env=env, start_new_session=True) for _ in range(2)]
     near = subprocess.Popen(["sleep", "1000"], env=env | {"MLEB_RUN_ID": "0" * 32}, start_new_session=True)
+    until(lambda: len(processes.members()) == 2)
     assert set(processes.members()) == {stray.pid for stray in strays}
     processes.kill()
     assert [stray.wait() for stray in strays] == [-9, -9]
@@ -222,13 +223,15 @@ def test_a_harness_killed_at_any_instant_leaves_nothing_that_cannot_be_found(
         assert not job.layout.work.exists()
 
 
-def test_psutil_tells_the_same_as_proc(bystander: Any) -> None:
+def test_psutil_tells_the_same_as_proc(until: Any, bystander: Any) -> None:
     pid = bystander.pid
     one, other = proc_linux.facts(pid), proc_psutil.facts(pid)
     assert one is not None and other is not None
     assert (one.parent, one.ended) == (other.parent, other.ended) == (os.getpid(), False)
     path = f"PATH={os.environ['PATH']}".encode()
-    assert path in proc_linux.environment(pid).split(b"\0") and path in proc_psutil.environment(pid).split(b"\0")
+    # The environment shows a moment later than the process.
+    until(lambda: path in proc_linux.environment(pid).split(b"\0"))
+    assert path in proc_psutil.environment(pid).split(b"\0")
     assert pid in proc_linux.pids() and pid in proc_psutil.pids()
     assert all(size(pid) > 0 for module in (proc_linux, proc_psutil) for size in (module.resident, module.proportional))
 

@@ -10,7 +10,9 @@ special rights count reserved addresses, not memory in use, and so break CUDA, J
 import contextlib
 import errno
 import json
+import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -32,6 +34,7 @@ from mleb_core.runner.watch import End, Watch
 __all__ = ["LocalRunner"]
 
 _GIB = 1024**3
+_RECORD_BYTES = 1 << 20
 _FAULTS_OF_THE_HOST = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOSPC)
 
 
@@ -76,8 +79,8 @@ def clear_leftovers(layout: RunLayout) -> None:
         SandboxError: a process cannot be killed.
         OSError: something cannot be removed.
     """
-    with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):  # none, or one that was cut off
-        record = json.loads(layout.work_record.read_bytes())
+    with contextlib.suppress(ValueError, KeyError, TypeError):  # none, or one that was spoilt
+        record = json.loads(_read_record(layout.work_record))
         if (old := RunProcesses.from_record(record)) is not None:
             old.kill()
         link = Path(record["link"] or layout.work_tmp)
@@ -87,6 +90,18 @@ def clear_leftovers(layout: RunLayout) -> None:
             AgentLog(layout.log, int(record["log_limit"]), int(record["log_start"])).close()
     for path in (layout.work, layout.submission_dir, layout.code, layout.logs):
         remove_tree(path)
+
+
+def _read_record(path: Path) -> bytes:
+    """Content of a record; empty if there is none. The agent could have put anything there."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, _RECORD_BYTES) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    finally:
+        os.close(fd)
 
 
 def _run_in_place(job: Job, layout: RunLayout, tmp: Path, link: Path | None, stop: Stop) -> Outcome:
