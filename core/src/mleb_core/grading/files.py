@@ -38,8 +38,8 @@ def open_submission(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[io.Bu
         raise InvalidSubmissionError(f"{named(path)}: {problem}") from None
     try:
         status = os.fstat(handle)
-        if problem := _problem(status, max_bytes):
-            raise InvalidSubmissionError(f"{named(path)}: {problem}")
+        if wrong := _problem(status, max_bytes):
+            raise InvalidSubmissionError(f"{named(path)}: {wrong}")
     except BaseException:
         os.close(handle)
         raise
