@@ -37,7 +37,7 @@ class AgentLog:
         size = os.fstat(self.fd).st_size
         if start is None and size:
             self._write_line(f"--- another attempt, {now()} ---")
-        self.start = os.fstat(self.fd).st_size if start is None else min(start, size)
+        self.start = os.fstat(self.fd).st_size if start is None else min(max(start, 0), size)
 
     def watch(self) -> None:
         """Cut what is beyond the limit. The agent writes at the end of the file, wherever that is, and goes on."""

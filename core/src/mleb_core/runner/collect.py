@@ -104,7 +104,11 @@ class Collector:
                 if len(group) < status.st_nlink:
                     self.refuse(place.shown(name), "a hard link to a file elsewhere")
                     continue
-                source_fd = _open_beneath(place.base, place.parts)
+                try:
+                    source_fd = _open_beneath(place.base, place.parts)
+                except OSError as error:
+                    self.refuse(place.shown(name), f"cannot be read ({error.strerror})")
+                    continue
                 target_fd = os.open(place.target, _DIRECTORY)
                 try:
                     self._copy(place, name, status, source_fd, target_fd)

@@ -87,7 +87,7 @@ def clear_leftovers(layout: RunLayout) -> None:
         if link.is_symlink() and link.readlink() == layout.work_tmp:
             link.unlink()
         if layout.log.is_file():
-            AgentLog(layout.log, int(record["log_limit"]), int(record["log_start"])).close()
+            AgentLog(layout.log, max(0, int(record["log_limit"])), int(record["log_start"])).close()
     for path in (layout.work, layout.submission_dir, layout.code, layout.logs):
         remove_tree(path)
 
