@@ -62,14 +62,13 @@ class LocalRunner:
             clear_leftovers(layout)
             layout.work.mkdir(mode=0o700)
             workspace.make_workspace(layout, job.public, job.description, job.instructions)
-            tmp, link = workspace.temporary(layout)
+            tmp = workspace.make_temporary(layout)
         except OSError as error:
             raise _broken("the agent's place cannot be made", error, layout.root) from error
         try:
-            return _run_in_place(job, layout, tmp, link, stop)
+            return _run_in_place(job, layout, tmp, stop)
         finally:
-            if link is not None:
-                link.unlink(missing_ok=True)
+            workspace.remove_temporary(layout)
 
 
 def clear_leftovers(layout: RunLayout) -> None:
@@ -83,11 +82,9 @@ def clear_leftovers(layout: RunLayout) -> None:
         record = json.loads(_read_record(layout.work_record))
         if (old := RunProcesses.from_record(record)) is not None:
             old.kill()
-        link = Path(record["link"] or layout.work_tmp)
-        if link.is_symlink() and link.readlink() == layout.work_tmp:
-            link.unlink()
         if layout.log.is_file():
             AgentLog(layout.log, max(0, int(record["log_limit"])), int(record["log_start"])).close()
+    workspace.remove_temporary(layout)
     for path in (layout.work, layout.submission_dir, layout.code, layout.logs):
         remove_tree(path)
 
@@ -104,7 +101,7 @@ def _read_record(path: Path) -> bytes:
         os.close(fd)
 
 
-def _run_in_place(job: Job, layout: RunLayout, tmp: Path, link: Path | None, stop: Stop) -> Outcome:
+def _run_in_place(job: Job, layout: RunLayout, tmp: Path, stop: Stop) -> Outcome:
     """Run the agent in the place made for it, collect, and remove the place."""
     processes = RunProcesses()
     paths = workspace.agent_paths(layout)
@@ -119,7 +116,7 @@ def _run_in_place(job: Job, layout: RunLayout, tmp: Path, link: Path | None, sto
         raise _broken("the agent's place cannot be made", error, layout.root) from error
 
     def write_record() -> None:
-        details = {"link": link and str(link), "log_start": log.start, "log_limit": job.limits.log_bytes}
+        details = {"log_start": log.start, "log_limit": job.limits.log_bytes}
         write_json(layout.work_record, processes.record | details, durable=False)
 
     try:

@@ -1,5 +1,7 @@
 """The place on disk that an agent works in, and the environment that it gets."""
 
+import contextlib
+import hashlib
 import os
 import shutil
 import tempfile
@@ -17,9 +19,10 @@ __all__ = [
     "agent_paths",
     "environment",
     "give_data",
+    "make_temporary",
     "make_workspace",
     "put_files",
-    "temporary",
+    "remove_temporary",
 ]
 
 COPIED_BYTES = 8 * 1024**2
@@ -106,27 +109,33 @@ def put_files(home: Path, files: Mapping[str, bytes]) -> str | None:
     return None
 
 
-def temporary(layout: RunLayout) -> tuple[Path, Path | None]:
+def make_temporary(layout: RunLayout) -> Path:
     """The TMPDIR of an agent.
 
     Unix sockets have room for about 100 characters of path, and programs put them there; so a long way is
-    shortened by a link in the machine's own directory for temporary files.
-
-    Returns:
-        TMPDIR, and the link to remove afterwards, if one was made.
+    shortened by a link in the machine's own directory for temporary files. Its name follows from the run's
+    directory, so that a later harness finds it.
 
     Raises:
         OSError: no link can be made.
     """
-    if len(os.fsencode(layout.work_tmp)) <= _SOCKET_ROOM:
-        return layout.work_tmp, None
-    while True:
-        link = Path(tempfile.gettempdir()) / f"mleb-{os.urandom(6).hex()}"
-        try:
-            link.symlink_to(layout.work_tmp)
-        except FileExistsError:
-            continue
-        return link, link
+    link = _short_way(layout)
+    if link == layout.work_tmp:
+        return link
+    remove_temporary(layout)
+    try:
+        link.symlink_to(layout.work_tmp)
+    except FileExistsError:
+        return layout.work_tmp  # somebody else's; the long way does for all but sockets
+    return link
+
+
+def remove_temporary(layout: RunLayout) -> None:
+    """Remove the link that `make_temporary` made, if there is one, and nothing else."""
+    link = _short_way(layout)
+    with contextlib.suppress(FileNotFoundError):
+        if link.is_symlink() and link.readlink() == layout.work_tmp:
+            link.unlink()
 
 
 def environment(
@@ -164,6 +173,13 @@ def environment(
         merged |= more
     # This one finds the run's processes again; an agent's plugin must not lose it.
     return merged | {"MLEB_RUN_ID": run_id}
+
+
+def _short_way(layout: RunLayout) -> Path:
+    way = os.fsencode(layout.work_tmp)
+    if len(way) <= _SOCKET_ROOM:
+        return layout.work_tmp
+    return Path(tempfile.gettempdir()) / f"mleb-{hashlib.sha256(way).hexdigest()[:12]}"
 
 
 def _walk(root: str, prefix: str = "") -> Iterator[tuple[str, str, bool]]:
