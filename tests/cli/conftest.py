@@ -55,23 +55,23 @@ class CommandLine:
         outer, inner = pty.openpty()
         process = self.start(*arguments, stdin=inner, stdout=inner, stderr=inner)
         os.close(inner)
-        received = read_terminal(outer)
+        received = self.read_terminal(outer)
         os.close(outer)
         return process.wait(timeout=60), received
 
-
-def read_terminal(outer: int, until: Sequence[str] = ()) -> str:
-    """What a terminal receives until all its writers are gone, or until all the words have come."""
-    received = b""
-    while not until or not all(word.encode() in received for word in until):
-        try:
-            piece = os.read(outer, 65536)
-        except OSError:  # Linux says so when the last writer has gone
-            break
-        if not piece:
-            break
-        received += piece
-    return received.decode(errors="replace")
+    @staticmethod
+    def read_terminal(outer: int, until: Sequence[str] = ()) -> str:
+        """What a terminal receives until all its writers are gone, or until all the words have come."""
+        received = b""
+        while not until or not all(word.encode() in received for word in until):
+            try:
+                piece = os.read(outer, 65536)
+            except OSError:  # Linux says so when the last writer has gone
+                break
+            if not piece:
+                break
+            received += piece
+        return received.decode(errors="replace")
 
 
 @pytest.fixture
@@ -87,3 +87,10 @@ def prepared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = CommandLine(root)("prepare", "titanic-survival", "diabetes-progression", "--data-dir", root / "data")
     assert result.returncode == 0, result.stderr
     return root / "data"
+
+
+@pytest.fixture
+def clitest(mleb: CommandLine) -> None:
+    """The command line has the plugin of these tests: an agent `clitest`, a runner, a command."""
+    mleb.env["PYTHONPATH"] = str(Path(__file__).parent / "plugin")
+    mleb.env["PYTHONDONTWRITEBYTECODE"] = "1"

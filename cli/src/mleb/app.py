@@ -10,17 +10,16 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mleb_core.errors import MlebError, UnknownIdError, UsageError
 
 import mleb
 from mleb.commands import COMMANDS
-from mleb.output import open_streams, print_error, print_line, print_notice
+from mleb.output import clean, open_streams, print_error, print_line, print_notice, stdout_kept
 
 if TYPE_CHECKING:
     import typer
-    from mleb_core.plugins import PluginManager
 
 __all__ = ["build", "help_text", "main"]
 
@@ -175,28 +174,13 @@ def _list_directly(arguments: list[str]) -> bool:
     return True
 
 
-def _plugins_with_commands() -> "PluginManager | None":
-    """The plugins, where one of them brings commands."""
-    from mleb_core.plugins import load_plugins
-
-    manager = load_plugins()
-    return manager if any("mleb_register_commands" in plugin.hooks for plugin in manager.plugins) else None
-
-
 def _plugin_commands() -> list[tuple[str, str]]:
     """Name and summary of each command that a plugin brings."""
-    manager = _plugins_with_commands()
-    if manager is None:
+    found = _with_plugins()
+    if found is None:
         return []
-    import typer.main
-
-    from mleb.output import clean
-
-    app = build(())
-    for failure in manager.observe("mleb_register_commands", app=app):
-        print_notice(failure)
-    commands = getattr(typer.main.get_command(app), "commands", {})
-    return [(clean(n), clean(c.get_short_help_str(80))) for n, c in commands.items() if n not in COMMANDS]
+    _, commands = found
+    return [(clean(name), clean(c.get_short_help_str(80))) for name, c in commands.items() if name not in COMMANDS]
 
 
 def _app_of_plugins(name: str) -> "typer.Typer":
@@ -205,15 +189,23 @@ def _app_of_plugins(name: str) -> "typer.Typer":
     Raises:
         UnknownIdError: none of them is `name`.
     """
-    manager = _plugins_with_commands()
-    if manager is None:
-        raise UnknownIdError("command", name, COMMANDS)
-    import typer.main
+    found = _with_plugins()
+    if found is None or name not in found[1]:
+        raise UnknownIdError("command", name, {*COMMANDS, *(found[1] if found else ())})
+    return found[0]
 
-    app = build(())
-    for failure in manager.observe("mleb_register_commands", app=app):
-        print_notice(failure)
-    commands = getattr(typer.main.get_command(app), "commands", {})
-    if name not in commands:
-        raise UnknownIdError("command", name, [*COMMANDS, *commands])
-    return app
+
+def _with_plugins() -> "tuple[typer.Typer, dict[str, Any]] | None":
+    """The application with nothing but commands of plugins, and these by name; None where no plugin brings any."""
+    with stdout_kept():
+        from mleb_core.plugins import load_plugins
+
+        manager = load_plugins()
+        if not any("mleb_register_commands" in plugin.hooks for plugin in manager.plugins):
+            return None
+        import typer.main
+
+        app = build(())
+        for failure in manager.observe("mleb_register_commands", app=app):
+            print_notice(failure)
+        return app, getattr(typer.main.get_command(app), "commands", {})
