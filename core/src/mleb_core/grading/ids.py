@@ -13,6 +13,7 @@ from mleb_core.grading.read import short
 __all__ = ["align_by_id", "check_columns", "row_name"]
 
 Positions = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
 
 
 def check_columns(
@@ -68,6 +69,8 @@ def align_by_id(
     ids: Sequence[str],
     *,
     repeated: bool = False,
+    unknown: Literal["refused", "ignored"] = "refused",
+    optional: Mask | None = None,
     sample: Callable[[], pd.DataFrame | None] | None = None,
 ) -> Positions:
     """Find for each row of the answers the row of the submission that answers it.
@@ -81,10 +84,12 @@ def align_by_id(
         ids: the id columns.
         repeated: ids may stand several times in the answers: then as often in the submission, and the first pairs
             with the first, the second with the second.
+        unknown: what becomes of rows whose id the answers do not have.
+        optional: rows of the answers that need no answer, shape (n,); None: every row does.
         sample: gives the public sample submission, if there is one; a missing id is named only if it stands there.
 
     Returns:
-        Positions in the submission, one for each row of the answers, shape (n,).
+        Positions in the submission, one for each row of the answers, shape (n,); -1 for an optional row without one.
 
     Raises:
         InvalidSubmissionError: an id is empty, repeated, unknown or missing; names the first such row.
@@ -100,13 +105,15 @@ def align_by_id(
         raise GraderError(f"the answers' ids ({', '.join(ids)}) are not unique; see grading.id in competition.toml")
     _refuse_empty(submission, answers, ids)
     place = index.get_indexer(pd.Index(found))
-    _refuse_unknown(place, submission, ids, len(wanted), repeated)
+    if unknown == "refused":
+        _refuse_unknown(place, submission, ids, len(wanted), repeated)
+    _refuse_repeated(found, submission, ids)
     row = np.full(len(wanted), -1, dtype=np.intp)
-    row[place] = np.arange(len(found), dtype=np.intp)
-    if int((row >= 0).sum()) < len(found):
-        _refuse_repeated(place, submission, ids)
-    if bool((row < 0).any()):
-        _refuse_missing(np.flatnonzero(row < 0), submission, answers, ids, sample)
+    known = np.flatnonzero(place >= 0)
+    row[place[known]] = known
+    missing = row < 0 if optional is None else (row < 0) & ~optional
+    if bool(missing.any()):
+        _refuse_missing(np.flatnonzero(missing), submission, answers, ids, sample)
     return row
 
 
@@ -171,18 +178,21 @@ def _texts(column: "pd.Series[Any]") -> npt.NDArray[Any]:
     if _is_number(column):
         whole = _exactly(column.to_numpy(), "int64")
         column = column if whole is None else pd.Series(whole, index=column.index)
-    texts = column.astype(object)
-    kinds = pd.api.types.infer_dtype(texts, skipna=True)
-    if kinds != "string":
-        texts = texts.where(texts.isna(), texts.astype(str))
-    return texts.where(texts.notna(), "").to_numpy(dtype=object)
+    texts = column.to_numpy(dtype=object)
+    empty = pd.isna(texts)
+    if pd.api.types.infer_dtype(texts, skipna=True) not in ("string", "empty"):
+        texts = column.astype(str).to_numpy(dtype=object)
+    if bool(empty.any()):
+        texts = np.where(empty, "", texts)
+    return texts
 
 
 def _refuse_empty(submission: pd.DataFrame, answers: pd.DataFrame, ids: Sequence[str]) -> None:
     for name in ids:
         # An id that pandas takes for a missing value ("None" as a comment's text) is an id all the same.
-        if not bool(answers[name].isna().any()) and bool((empty := submission[name].isna()).any()):
-            row = int(np.argmax(empty.to_numpy()))
+        empty = submission[name].isna().to_numpy(dtype=bool)
+        if bool(empty.any()) and not bool(answers[name].isna().any()):
+            row = int(np.argmax(empty))
             raise InvalidSubmissionError(f"row {row + 1}, column {name!r}: the id is empty")
 
 
@@ -202,10 +212,13 @@ def _refuse_unknown(
     )
 
 
-def _refuse_repeated(place: Positions, submission: pd.DataFrame, ids: Sequence[str]) -> None:
-    again = pd.Series(place).duplicated().to_numpy()
+def _refuse_repeated(found: npt.NDArray[Any], submission: pd.DataFrame, ids: Sequence[str]) -> None:
+    codes, _ = pd.factorize(found, use_na_sentinel=False)
+    again = pd.Series(codes).duplicated().to_numpy()
+    if not bool(again.any()):
+        return
     row = int(np.argmax(again))
-    first = int(np.argmax(place == place[row]))
+    first = int(np.argmax(codes == codes[row]))
     count = int(again.sum())
     more = f" ({count} such rows)" if count > 1 else ""
     raise InvalidSubmissionError(f"{row_name(submission, ids, row)}: the id stands in row {first + 1} already{more}")

@@ -29,9 +29,15 @@ class TableOptions(BaseModel):
     extras: dict[str, str | tuple[str, ...]] = {}
     """Columns of the answers for the metric, by its keyword: one gives an array of shape (n,), k give (n, k)."""
     where: str | None = None
-    """Query on the answers (pandas syntax): only these rows are scored. All rows must be handed in."""
-    unscored: Literal["checked", "free"] = "checked"
-    """Whether cells of rows outside `where` must be valid, too."""
+    """Query on the answers (pandas syntax): only these rows are scored."""
+    unscored: Literal["checked", "gaps", "free"] = "checked"
+    """Cells of rows outside `where`: must be valid, too; may be empty, else must be valid; may hold anything."""
+    unscored_rows: Literal["needed", "optional"] = "needed"
+    """Whether rows outside `where` must be handed in."""
+    unknown_ids: Literal["refused", "ignored"] = "refused"
+    """What becomes of rows whose id the answers do not have."""
+    required_columns: tuple[str, ...] = ()
+    """Further columns that must be there, whatever they hold."""
     row_sum: RowSum | None = None
     """Sum that the target columns of each row must have."""
     truth: str | tuple[str, ...] | None = None

@@ -132,7 +132,7 @@ class TableGrader:
         import numpy as np
 
         from mleb_core.grading.cells import check_cells, check_row_sums, stack
-        from mleb_core.grading.ids import align_by_id, check_columns
+        from mleb_core.grading.ids import check_columns
         from mleb_core.grading.options import split_options
         from mleb_core.grading.read import read_answers, read_submission
 
@@ -141,13 +141,19 @@ class TableGrader:
         answers = read_answers(task.answers, **own.read)
         rules = self._rules(answers, task, own)
         table = read_submission(submission, **own.read)
-        check_columns(table, ids, list(rules), extra=own.extra_columns, order=own.column_order)
-        order = align_by_id(table, answers, ids, repeated=own.repeated_ids, sample=lambda: _sample(task, own))
-        scored = _scored(answers, own)
+        needed = [*rules, *(name for name in own.required_columns if name not in rules)]
+        check_columns(table, ids, needed, extra=own.extra_columns, order=own.column_order)
+        scored = self.scored(answers, own)
+        answers, order = self.align(table, answers, scored, task, own)
         rows = None
-        if scored is not None and own.unscored == "free":
-            rows = np.zeros(len(table), dtype=bool)
-            rows[order[scored]] = True
+        if own.unknown_ids == "ignored" or (scored is not None and own.unscored != "checked"):
+            known, rows = (np.zeros(len(table), dtype=bool) for _ in range(2))
+            known[order[order >= 0]] = True
+            checked = order if scored is None or own.unscored == "checked" else order[scored]
+            rows[checked[checked >= 0]] = True
+            if own.unscored == "gaps":
+                gaps = {name: rule.model_copy(update={"missing": True}) for name, rule in rules.items()}
+                check_cells(table, gaps, ids=ids, rows=known & ~rows, answers=answers, missing_text=own.missing_text)
         cells = check_cells(
             table,
             rules,
@@ -169,6 +175,48 @@ class TableGrader:
             cells = {name: values[positions] for name, values in cells.items()}
         extras = {keyword: _columns(answers, names, f"extras.{keyword}") for keyword, names in own.extras.items()}
         return CheckedTable(table, answers, cells, stack(cells.values()), extras)
+
+    def scored(self, answers: "pd.DataFrame", own: "TableOptions") -> "Array | None":
+        """Which rows of the answers are scored, shape (n,) of bool; None: all. By `where`; override for other rules.
+
+        Raises:
+            GraderError: the answers do not fit the rule, or no row is left.
+        """
+        return _scored(answers, own)
+
+    def align(
+        self,
+        table: "pd.DataFrame",
+        answers: "pd.DataFrame",
+        scored: "Array | None",
+        task: "GradingTask",
+        own: "TableOptions",
+    ) -> "tuple[pd.DataFrame, Array]":
+        """The answers, and for each of their rows the position of the submission's row, -1 where none is needed.
+
+        By id, each once; override for other rules.
+
+        Args:
+            table: the submission.
+            answers: the truth, n rows.
+            scored: which rows of the answers are scored, shape (n,); None: all.
+            task: the competition.
+            own: its options.
+
+        Raises:
+            InvalidSubmissionError: as in `ids.align_by_id`.
+        """
+        from mleb_core.grading.ids import align_by_id
+
+        return answers, align_by_id(
+            table,
+            answers,
+            task.grading.id,
+            repeated=own.repeated_ids,
+            unknown=own.unknown_ids,
+            optional=~scored if scored is not None and own.unscored_rows == "optional" else None,
+            sample=lambda: _sample(task, own),
+        )
 
     def _rules(self, answers: "pd.DataFrame", task: "GradingTask", own: "TableOptions") -> "dict[str, Column]":
         from mleb_core.competition_spec import Column
