@@ -125,9 +125,7 @@ def prepare(context):
 """
     competition = make_competition(code=code)
     command = [sys.executable, "-c", ONE, competition.folder, tmp_path / "data", raw, tmp_path / "go"]
-    processes = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)
-    ]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     for process in processes:
         assert process.stdout.readline() == "ready\n"
     for process in processes:

@@ -195,7 +195,9 @@ def test_outputs_are_checked(make_competition, raw, tmp_path, code, message):
 def test_published_checksums(make_competition, raw, tmp_path):
     wrong = '\n[checksums.public]\n"train.csv" = "%s"\n' % ("0" * 32)
     competition = make_competition(extra=wrong)
-    with pytest.raises(PreparationError, match=r"public/train\.csv has md5 .*, published is 0{32}.*--skip-verification"):
+    with pytest.raises(
+        PreparationError, match=r"public/train\.csv has md5 .*, published is 0{32}.*--skip-verification"
+    ):
         prepare(competition, tmp_path / "data", raw_dir=raw)
     assert not (tmp_path / "data/toy/prepared").exists()
     prepare(competition, tmp_path / "data", raw_dir=raw, verify=False)
@@ -241,7 +243,7 @@ def test_broken_manifest_is_one_line(make_competition, raw, tmp_path):
     competition = make_competition()
     data = prepare(competition, tmp_path / "data", raw_dir=raw)
     data.manifest.write_text("{")
-    with pytest.raises(NotPreparedError, match="prepared.json cannot be read") as caught:
+    with pytest.raises(NotPreparedError, match=r"prepared\.json cannot be read") as caught:
         require_prepared(competition, tmp_path / "data")
     assert "\n" not in str(caught.value)
     prepare(competition, tmp_path / "data", raw_dir=raw)
@@ -262,7 +264,7 @@ def test_editions_lie_side_by_side(make_competition, raw, tmp_path):
 
 def test_a_place_that_cannot_be_written_is_one_line(make_competition, raw, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(PreparationError, match="toy cannot be prepared in .*: Not a directory") as caught:
+    with pytest.raises(PreparationError, match=r"toy cannot be prepared in .*: Not a directory") as caught:
         prepare(make_competition(), tmp_path / "file" / "data", raw_dir=raw)
     assert "\n" not in str(caught.value)
 
@@ -270,7 +272,7 @@ def test_a_place_that_cannot_be_written_is_one_line(make_competition, raw, tmp_p
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_data_directory_is_one_line(make_competition, raw, tmp_path):
     (tmp_path / "data").mkdir(mode=0o555)
-    with pytest.raises(PreparationError, match="cannot be prepared in .*Permission denied.*--data-dir"):
+    with pytest.raises(PreparationError, match=r"cannot be prepared in .*Permission denied.*--data-dir"):
         prepare(make_competition(), tmp_path / "data", raw_dir=raw)
 
 

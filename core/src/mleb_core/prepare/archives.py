@@ -87,8 +87,8 @@ class _Zip(ArchiveReader):
 
     def extract(self, pairs: Iterable[tuple[str, str]]) -> None:
         pairs = list(pairs)
-        for folder in {os.path.dirname(target) for _, target in pairs}:
-            os.makedirs(folder, exist_ok=True)
+        for folder in {target.rpartition("/")[0] for _, target in pairs}:
+            Path(folder).mkdir(parents=True, exist_ok=True)
         size = max(1, min(64, len(pairs) // (4 * workers())))
         with ThreadPoolExecutor(workers()) as pool:
             for _ in pool.map(self._extract_run, [pairs[i : i + size] for i in range(0, len(pairs), size)]):
@@ -116,7 +116,7 @@ class _Unpacked(ArchiveReader):
         path = self._unpacked() / _safe(name, self.path)
         if not path.is_file():
             raise self.missing(name)
-        return open(path, "rb")
+        return path.open("rb")
 
     def extract(self, pairs: Iterable[tuple[str, str]]) -> None:
         folder = self._unpacked()
@@ -142,6 +142,7 @@ def open_archive(path: Path, scratch: Path) -> ArchiveReader:
     """Open an archive for reading.
 
     Args:
+        path: the archive.
         scratch: where tar and 7z archives are unpacked; the caller removes it.
 
     Raises:
@@ -175,6 +176,7 @@ def write_archive(target: Path, members: Iterable[tuple[str, Path | bytes]], *, 
     """Pack an archive, its kind by the suffix; the same members give the same bytes (7z apart).
 
     Args:
+        target: must not exist; its folder is made.
         members: (name, content) in order; a Path is the file to pack.
         compress: deflate the members of a zip; .tar.gz and .7z are compressed always.
 
@@ -190,7 +192,7 @@ def write_archive(target: Path, members: Iterable[tuple[str, Path | bytes]], *, 
             for name, content in checked:
                 archive.writestr(_content(content), name)
     else:
-        with open(target, "xb") as raw:
+        with target.open("xb") as raw:
             # mtime=0 and no file name: gzip's header would differ from run to run
             packed: Any = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if target.name.endswith("gz") else raw
             with tarfile.open(fileobj=packed, mode="w") as tar:
@@ -235,7 +237,7 @@ def _content(content: Path | bytes) -> bytes:
 
 def _source(path: Path) -> IO[bytes]:
     try:
-        return open(path, "rb")
+        return path.open("rb")
     except FileNotFoundError:
         raise PreparationError(f"{path} is missing; a file is expected there") from None
 
@@ -251,7 +253,7 @@ def _untar(path: Path, folder: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             stream = tar.extractfile(member)
             assert stream is not None  # isfile
-            with open(target, "wb") as out:
+            with target.open("wb") as out:
                 shutil.copyfileobj(stream, out, 1 << 20)
 
 
@@ -287,7 +289,7 @@ def _safe(name: str, path: Path) -> str:
 
 def _created(target: str) -> IO[bytes]:
     try:
-        return open(target, "xb")
+        return Path(target).open("xb")
     except FileExistsError:
         raise PreparationError(f"{target} is made twice") from None
 

@@ -21,6 +21,7 @@ def check_outputs(prepared: Path, spec: CompetitionSpec, files: dict[str, FileEn
 
     Args:
         prepared: holds public/ and private/.
+        spec: the competition.
         files: the checksums of what is there.
 
     Raises:

@@ -28,7 +28,7 @@ def workers() -> int:
 
 def md5_of(path: Path) -> str:
     """md5 of a file, hexadecimal. For comparison with published sums only."""
-    with open(path, "rb") as stream:
+    with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 

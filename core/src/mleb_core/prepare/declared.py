@@ -204,7 +204,7 @@ class Declared:
     def _target_stream(self, file: str) -> Any:
         path = self._target / file
         path.parent.mkdir(parents=True, exist_ok=True)
-        return _ZippedFile(path) if file.endswith(".zip") else open(path, "xb")
+        return _ZippedFile(path) if file.endswith(".zip") else path.open("xb")
 
     def _pairs(self, part: Copy | Archive, target: str) -> list[tuple[str, str]]:
         """(source, target) texts of a part that follows rows, each once, in the order of the rows."""
@@ -227,7 +227,7 @@ class Declared:
         elif part.missing == "skip":
             there = set(self._sources.archive(archive).names()) if mark else None
             raw = os.fspath(self._sources.raw)
-            pairs = [p for p in pairs if (p[0] in there if there is not None else os.path.exists(f"{raw}/{p[0]}"))]
+            pairs = [p for p in pairs if (p[0] in there if there is not None else Path(raw, p[0]).exists())]
         base = os.fspath(self._target)
         for _, target in pairs:
             if ".." in target and ".." in target.split("/"):

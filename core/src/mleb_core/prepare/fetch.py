@@ -19,7 +19,10 @@ def fetch(competition: Competition, raw: Path, place: Path, progress: Progress) 
     """Fill the empty folder `raw`.
 
     Args:
+        competition: names its source.
+        raw: the folder.
         place: where raw data is looked for, for messages.
+        progress: gets a few words now and then.
 
     Raises:
         PreparationError: it cannot be had; the message says what to do.

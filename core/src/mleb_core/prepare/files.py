@@ -1,3 +1,5 @@
+# Plain texts: a Path for each of a million files would cost more than laying it out.
+# ruff: noqa: PTH101, PTH103, PTH108, PTH116
 """Laying out file trees.
 
 How a file comes to its place, the first way that works:

@@ -13,6 +13,7 @@ def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold a lock file for the time of the block; the system releases it when the process dies.
 
     Args:
+        path: the lock file; it is made if need be, and stays.
         waiting: called once if somebody else holds it.
 
     Raises:

@@ -44,6 +44,7 @@ def prepare(
     Safe to kill at any instant and to run many times at once: the others wait, then find the work done.
 
     Args:
+        competition: in the edition that is wanted.
         data_dir: the data of the competition lies in `DATA/<label>`.
         raw_dir: where the raw data is, instead of `DATA/<id>/raw`: the folder `<id>` in it, or itself. Never changed.
         force: make it again.

@@ -74,7 +74,7 @@ class Sources:
             if len(names) != 1:
                 raise PreparationError(f"{self.raw / archive} holds {len(names)} files; say which: {archive}!NAME")
             mark, member = "!", names[0]
-        stream = self.archive(archive).open(member) if mark else open(self.need(text), "rb")  # noqa: SIM115
+        stream = self.archive(archive).open(member) if mark else self.need(text).open("rb")
         with stream:
             try:
                 yield stream

@@ -40,6 +40,10 @@ def random_split(
     Test is the start of RandomState(seed).permutation(rows), train what follows.
 
     Args:
+        rows: how many there are.
+        test_size: share or count; the rest if None.
+        train_size: share or count; the rest if None.
+        seed: of the shuffle.
         labels: one label a row whose shares both parts keep (`stratify`).
         what: what is counted, for messages.
 
@@ -82,6 +86,10 @@ def grouped_split(
     Each part has its groups in the order of the shuffle, and within a group the rows as they stand.
 
     Args:
+        groups: one value a row.
+        test_size: share or count of groups.
+        train_size: the same for train.
+        seed: of the shuffle.
         order: order of the groups before the shuffle.
 
     Raises:

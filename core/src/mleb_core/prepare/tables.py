@@ -126,6 +126,7 @@ def write_csv(
     """Write a table, a piece at a time, so that little more than the table itself is in memory.
 
     Args:
+        frame: the table.
         target: a file, whose folder is made, or an open binary stream.
         rows: positions to write, in this order; all if None.
         columns: columns to write, in this order; all if None.
@@ -137,7 +138,7 @@ def write_csv(
     """
     if isinstance(target, Path):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with open(target, "xb") as stream:
+        with target.open("xb") as stream:
             sep = separator or ("\t" if target.suffix == ".tsv" else ",")
             write_csv(frame, stream, rows=rows, columns=columns, change=change, index=index,
                       float_format=float_format, quote=quote, separator=sep)  # fmt: skip
