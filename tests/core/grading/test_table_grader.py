@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from mleb_core.competition_spec import Grading
 from mleb_core.errors import GraderError, InvalidSubmissionError
 from mleb_core.grading.protocol import Grader, GradingTask
@@ -351,7 +352,7 @@ def test_rows_that_are_not_scored_may_be_free(grade, refusal, seen):
 
 def test_unscored_cells_may_be_empty_and_nothing_else(grade, refusal):
     answers = "id,y,used\na,1,1\nb,2,0\nc,3,1\n"
-    named = {"options": {"where": "used == 1", "unscored": "gaps"}}
+    named = {"options": {"where": "used == 1", "unscored": "gaps"}, "columns": {"y": {}}}
     assert grade("id,y\nc,4\nb,\na,1\n", answers, **named) == 0.5
     assert grade("id,y\nc,4\nb,99\na,1\n", answers, **named) == 0.5
     assert "row 2 (id 'b'), column 'y': 'x' is not a number" in refusal("id,y\nc,4\nb,x\na,1\n", answers, **named)
@@ -363,7 +364,7 @@ def test_unscored_rows_may_be_left_out_where_they_are_optional(grade, refusal):
     answers = "id,y,used\na,1,1\nb,2,0\nc,3,1\n"
     options = {"where": "used == 1", "unscored_rows": "optional"}
     for unscored in ("checked", "gaps", "free"):
-        named = {"options": {**options, "unscored": unscored}}
+        named = {"options": {**options, "unscored": unscored}, "columns": {"y": {}}}
         assert grade("id,y\nc,4\na,1\n", answers, **named) == 0.5
         assert grade("id,y\nc,4\nb,7\na,1\n", answers, **named) == 0.5
         assert "1 id is missing" in refusal("id,y\nb,2\na,1\n", answers, **named)
