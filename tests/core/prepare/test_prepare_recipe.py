@@ -111,6 +111,19 @@ def test_new_ids(made, raw, tmp_path):
     }
 
 
+def test_groups_by_a_part_of_a_text(made, raw):
+    ids = ["b_2_1", "a_1_1", "b_2_2", "c_1_1", "a_1_2", "d_9_1"]
+    (raw / "train.csv").write_text("id,target\n" + "".join(f"{id},{i}\n" for i, id in enumerate(ids)))
+    split = BASE.replace("test_size = 0.25", 'method = "grouped"\ncolumn = "id"\ntest_size = 2\nkey = "{group}_*"')
+    data = made(split + write('rows = "train"'))
+    wanted = [["b_2", "a_1", "c_1", "d_9"][i] for i in np.random.RandomState(0).permutation(4)[:2]]
+    test = [id for group in wanted for id in ids if id.startswith(f"{group}_")]
+    assert pd.read_csv(data.private / "answers.csv")["id"].tolist() == test
+    assert set(pd.read_csv(data.public / "out.csv")["id"]) == set(ids) - set(test)
+    with pytest.raises(PreparationError, match=r"column 'id': 'b_2_1' in row 1 does not fit '\{group\}-\*'"):
+        made(split.replace("{group}_*", "{group}-*"))
+
+
 def test_new_ids_by_value_and_continued(made, raw):
     rows = [(g, i) for i, g in enumerate([7, 7, 3, 3, 3, 9, 5, 5])]
     (raw / "train.csv").write_text("id,target\n" + "".join(f"{g},{i}\n" for g, i in rows))
@@ -276,6 +289,7 @@ COPY = '\n[[prepare.copy]]\nfrom = "{x}"\nto = "public/x"\nrows = "test"\n'
         ("test_size = 0.25", 'test_size = 0.25\nmethod = "grouped"', 'method = "grouped" needs `column`'),
         ("test_size = 0.25", 'test_size = 0.25\ncolumn = "x"', 'method = "random" takes no `column`'),
         ("test_size = 0.25", 'test_size = 0.25\norder = "sorted"', 'order = "sorted" and `sort_by` go together'),
+        ("test_size = 0.25", 'test_size = 0.25\nkey = "{group}_*"', '`key` goes with method = "grouped"'),
         ("test_size = 0.25", "test_sise = 0.25", "prepare.split.test_sise: Extra inputs are not permitted"),
         ('table = "train"', 'table = "trian"', "no table 'trian'; known: train"),
         ('"public/sample_submission.csv"', '"sample_submission.csv"', "expected a path under public/ or private/"),

@@ -138,6 +138,9 @@ class Split(Strict):
     """Of the shuffle."""
     column: str | None = None
     """Column of every method but random."""
+    key: str | None = None
+    """For grouped: the part of the column's text that names the group, as a pattern with one name in braces, which
+    stands for a text as long as possible without a slash: "{group}_*" is all before the last underscore."""
     groups: Literal["appearance", "sorted"] = "appearance"
     """Order of the groups before they are shuffled."""
     since: Cell | None = None
@@ -168,6 +171,8 @@ class Split(Strict):
             raise ValueError("`test_size` or `train_size` is needed")
         if self.since is not None and self.method != "time":
             raise ValueError('`since` goes with method = "time"')
+        if self.key is not None and self.method != "grouped":
+            raise ValueError('`key` goes with method = "grouped"')
         if self.test_values and self.method != "values":
             raise ValueError('`test_values` goes with method = "values"')
         if (self.order == "sorted") != bool(self.sort_by):

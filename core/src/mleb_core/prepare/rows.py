@@ -41,6 +41,8 @@ def split_rows(frame: pd.DataFrame, split: Split, sources: Sources) -> Parts:
         test_size = count / (len(frame) + count)
     else:
         test_size = split.test_size
+    if split.key is not None:
+        column = _keys(frame[split.column], split.key, f"{label}: column {split.column!r}")
     try:
         parts = _split(split, len(frame), column, test_size)
     except PreparationError as error:
@@ -51,6 +53,17 @@ def split_rows(frame: pd.DataFrame, split: Split, sources: Sources) -> Parts:
         parts = parts.in_file_order()
         return Parts(*(sorted_rows(frame, rows, split.sort_by) for rows in parts))
     return parts
+
+
+def _keys(column: Any, pattern: str, label: str) -> Any:
+    """The part of each text that the pattern names; missing where the text is."""
+    fit = matcher(pattern)
+    if fit.groups != 1:
+        raise PreparationError(f"prepare.split.key = {pattern!r}: one name in braces is expected")
+    keys = column.astype(object).map(lambda text: (m := fit.fullmatch(str(text))) and m[1], na_action="ignore")
+    if (odd := np.flatnonzero((keys.isna() & column.notna()).to_numpy())).size:
+        raise PreparationError(f"{label}: {column.iloc[odd[0]]!r} in row {odd[0] + 1} does not fit {pattern!r}")
+    return keys
 
 
 def _split(split: Split, rows: int, column: Any, test_size: float | int | None) -> Parts:
