@@ -7,13 +7,13 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
+
 from mleb_core.competition import Competition
 from mleb_core.errors import MlebError
 from mleb_core.grading.protocol import GradingTask
 from mleb_core.leaderboard import thresholds_from_scores
 from mleb_core.prepare import prepare
 from mleb_core.registry import Registry
-
 from mleb_samples.reference.board import board
 from mleb_samples.reference.tasks import TASKS
 
