@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from mleb_core.competition import Competition
 from mleb_core.competition_spec import Grading
 from mleb_core.grading.protocol import GradingTask

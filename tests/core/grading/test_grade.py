@@ -3,11 +3,12 @@
 import hashlib
 
 import pytest
+from pydantic import ValidationError
+
 from mleb_core.competition import Competition
 from mleb_core.errors import CompetitionError, InvalidSubmissionError, NotPreparedError, UnknownIdError
 from mleb_core.grading.grade import Grade, check_direction, grade_submission, validate_submission
 from mleb_core.grading.table import TableGrader
-from pydantic import ValidationError
 
 
 def closeness(truth, predicted):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from mleb_core.competition import Competition
 from mleb_core.errors import CompetitionError, GraderError, NotPreparedError, UnknownIdError, UsageError
 from mleb_core.grading.child import child_environment

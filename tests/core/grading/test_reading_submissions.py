@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from mleb_core.errors import GraderError, InvalidSubmissionError
 from mleb_core.grading.files import fingerprint
 from mleb_core.grading.read import read_answers, read_submission
