@@ -41,5 +41,3 @@ def command(*arguments: str) -> tuple[float, float]:
         sys.exit(f"{' '.join(arguments)} failed")
     scale = 1024 if sys.platform != "darwin" else 1024 * 1024
     return taken, usage.ru_maxrss / scale
-
-

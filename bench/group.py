@@ -32,7 +32,7 @@ def make_group(directory: Path, runs: int) -> RunGroup:
     layout.root.mkdir(parents=True)
     layout.group.write_text(group.model_dump_json())
     outcome = Outcome(status=RunStatus.FINISHED, exit_code=0, runtime_s=1.0)
-    for key in group.keys():
+    for key in group.run_keys():
         place = layout.run(key.competition, key.agent, key.seed)
         place.root.mkdir(parents=True)
         run = Run(key=key, group=group.name, status=RunStatus.FINISHED, attempt=1, outcome=outcome, created_at=now())

@@ -43,7 +43,9 @@ def _commands(text: str) -> list[str]:
 
 def _help(*command: str) -> str:
     env = {**os.environ, "COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
-    result = subprocess.run([sys.executable, "-m", "mleb", *command, "--help"], capture_output=True, text=True, env=env, check=True)
+    result = subprocess.run(
+        [sys.executable, "-m", "mleb", *command, "--help"], capture_output=True, text=True, env=env, check=True
+    )
     return "\n".join(line.rstrip() for line in result.stdout.strip().splitlines())
 
 

@@ -47,7 +47,12 @@ def imports(path: Path, *, top_only: bool = False) -> set[str]:
 
 def floor(module: str) -> int:
     """The floor of a core module: that of the longest name that it begins with."""
-    named = [(len(name), level) for level, names in enumerate(FLOORS) for name in names if (module + ".").startswith(name + ".")]
+    named = [
+        (len(name), level)
+        for level, names in enumerate(FLOORS)
+        for name in names
+        if (module + ".").startswith(name + ".")
+    ]
     assert named, f"mleb_core.{module} has no floor in FLOORS; say where it belongs"
     return max(named)[1]
 

@@ -15,7 +15,9 @@ HOOKS = [name for name, item in vars(hookspecs).items() if name.startswith("mleb
 
 
 def test_generated_references_are_up_to_date():
-    result = subprocess.run([sys.executable, REPOSITORY / "docs/generate.py", "--check"], capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, REPOSITORY / "docs/generate.py", "--check"], capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stderr
 
 
@@ -25,7 +27,9 @@ def test_every_hook_is_documented_and_tested(hook):
     assert re.search(r"Fires .*", doc, re.DOTALL), f"{hook} does not say when it fires"
     assert re.search(r"Since \d+\.\d+", doc), f"{hook} does not say since when it is there"
     assert f"## {hook}" in (REPOSITORY / "docs/hooks.md").read_text()
-    users = [path for path in (REPOSITORY / "tests").rglob("*.py") if path != Path(__file__) and hook in path.read_text()]
+    users = [
+        path for path in (REPOSITORY / "tests").rglob("*.py") if path != Path(__file__) and hook in path.read_text()
+    ]
     assert users, f"no test uses {hook}"
 
 

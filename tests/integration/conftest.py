@@ -21,7 +21,11 @@ class Environment:
         self.root = root
         self.python = root / "bin" / "python"
         venv.create(root, symlinks=True)
-        own = Path(subprocess.check_output([self.python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True).strip())
+        own = Path(
+            subprocess.check_output(
+                [self.python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
+            ).strip()
+        )
         # `site.addsitedir`, unlike a plain path, also follows the .pth files of editable installs.
         outer = sysconfig.get_path("purelib")
         (own / "outer.pth").write_text(f"import site; site.addsitedir({outer!r})\n")
@@ -30,15 +34,29 @@ class Environment:
     def install(self, *wheels: Path) -> None:
         """Install wheels, without their requirements."""
         target = ["--python", str(self.python)]
-        pip = [sys.executable, "-m", "pip", *target, "install", "--quiet", "--no-deps", "--no-index", "--disable-pip-version-check"]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            *target,
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+            "--disable-pip-version-check",
+        ]
         subprocess.run([*pip, *map(str, wheels)], check=True)
 
-    def run(self, *arguments: str, env: dict[str, str] | None = None, **options: object) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, env: dict[str, str] | None = None, **options: object
+    ) -> subprocess.CompletedProcess[str]:
         """Run the environment's Python and keep what it says."""
         command = [str(self.python), *arguments]
         return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(env or {})}, **options)  # type: ignore[call-overload,no-any-return]
 
-    def mleb(self, *arguments: str, env: dict[str, str] | None = None, **options: object) -> subprocess.CompletedProcess[str]:
+    def mleb(
+        self, *arguments: str, env: dict[str, str] | None = None, **options: object
+    ) -> subprocess.CompletedProcess[str]:
         """Run the command line."""
         return self.run("-m", "mleb", *arguments, env=env, **options)
 

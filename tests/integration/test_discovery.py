@@ -50,9 +50,13 @@ def test_broken_plugins_stop_nothing_else(crowded):
     assert "noagent" not in ids
 
 
-@pytest.mark.parametrize(("agent", "words"), [("broken_import", "a_module_that_nobody_has"), ("noagent", "lacks launch")])
+@pytest.mark.parametrize(
+    ("agent", "words"), [("broken_import", "a_module_that_nobody_has"), ("noagent", "lacks launch")]
+)
 def test_using_a_broken_plugin_gives_its_error_in_one_line(crowded, agent, words, tmp_path):
-    result = crowded.mleb("eval", "--plugin", agent, "-c", "iris", "--output", str(tmp_path), "--data-dir", str(tmp_path / "data"))
+    result = crowded.mleb(
+        "eval", "--plugin", agent, "-c", "iris", "--output", str(tmp_path), "--data-dir", str(tmp_path / "data")
+    )
     assert result.returncode in (1, 2)
     assert words in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
@@ -72,7 +76,13 @@ def test_a_third_party_s_competition_agent_and_grader_make_a_graded_report(third
     observed = tmp_path / "observed.txt"
     arguments = ["--plugin", "parity", "--plugin", "parity/inverted", "-c", "thirdparty-parity", "--seeds", "2"]
     result = thirdparty.mleb(
-        "eval", *arguments, "--output", str(tmp_path / "runs"), "--data-dir", str(tmp_path / "data"), "--json",
+        "eval",
+        *arguments,
+        "--output",
+        str(tmp_path / "runs"),
+        "--data-dir",
+        str(tmp_path / "data"),
+        "--json",
         env={"THIRDPARTY_OBSERVED": str(observed), "THIRDPARTY_RAISES": "1"},
     )
     assert result.returncode == 0, result.stderr

@@ -16,7 +16,9 @@ SEEDS = 6
 def start(environment, *arguments: str, **env: str) -> subprocess.Popen[str]:
     command = [str(environment.python), "-m", "mleb", *arguments]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env={**os.environ, **env}, start_new_session=True)
+    return subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, text=True, env={**os.environ, **env}, start_new_session=True
+    )
 
 
 @pytest.fixture(scope="module")

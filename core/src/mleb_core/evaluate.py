@@ -62,7 +62,7 @@ class EvalRequest:
     """Runs at a time."""
     retries: int = 2
     """Further attempts after a failure that is not the agent's."""
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     """What one run may use."""
     prepare: bool = True
     """Make data that needs no download where it is missing."""
@@ -83,7 +83,11 @@ def plan(request: EvalRequest, registry: Registry) -> RunGroup:
             raise UsageError(f"no {name} was asked for")
         if twice := [value for value in dict.fromkeys(values) if values.count(value) > 1]:
             raise UsageError(f"{name} {twice[0]} was asked for twice")
-    for name, number, least in (("seeds", request.seeds, 1), ("workers", request.workers, 1), ("retries", request.retries, 0)):
+    for name, number, least in (
+        ("seeds", request.seeds, 1),
+        ("workers", request.workers, 1),
+        ("retries", request.retries, 0),
+    ):
         if number < least:
             raise UsageError(f"{name} must be at least {least}, got {number}")
     if not request.limits.time_s > 0:
@@ -134,6 +138,10 @@ def evaluate(
     """Run and grade everything asked for, in a new group directory below `request.output`.
 
     Args:
+        request: what to evaluate, and how.
+        registry: competitions, agents, graders, runners and engines.
+        on_change: told of each change of a run's status, from the run's thread.
+        on_notice: told of what a user should know, one line each.
         on_group: told the group's directory and its frozen configuration before the first run starts.
         stop: set it to end early: runs under way are interrupted, `resume` goes on with the rest.
 
@@ -152,7 +160,16 @@ def evaluate(
     directory, group = _create(request.output, group.model_copy(update={"digests": digests}))
     if on_group is not None:
         on_group(directory, group)
-    return _carry_out(directory, group, registry, group.keys(), group.workers, on_change, notice, stop)
+    return _carry_out(
+        directory,
+        group,
+        registry,
+        keys=group.run_keys(),
+        workers=group.workers,
+        on_change=on_change,
+        notice=notice,
+        stop=stop,
+    )
 
 
 def resume(
@@ -169,7 +186,12 @@ def resume(
 
     Args:
         directory: the group's directory.
+        registry: as for `evaluate`.
         workers: runs at a time, where it shall differ from before.
+        on_change: as for `evaluate`; so are the other two and `stop`.
+        on_notice: one line for people.
+        on_group: before the first run starts.
+        stop: set it to end early.
 
     Raises:
         RunGroupError: no group, a damaged one, one that another mleb is at work on, or data that has
@@ -191,16 +213,23 @@ def resume(
     registry.runner(group.runner).check(group.limits)
     if on_group is not None:
         on_group(directory, group)
-    keys = unsettled(directory, group)
-    notice = on_notice or (lambda line: None)
-    return _carry_out(directory, group, registry, keys, workers or group.workers, on_change, notice, stop)
+    return _carry_out(
+        directory,
+        group,
+        registry,
+        keys=unsettled(directory, group),
+        workers=workers or group.workers,
+        on_change=on_change,
+        notice=on_notice or (lambda line: None),
+        stop=stop,
+    )
 
 
 def unsettled(directory: Path, group: RunGroup) -> list[RunKey]:
     """The runs of a group that have not ended for good, in the order of their start."""
     layout = GroupLayout(directory)
     keys = []
-    for key in group.keys():
+    for key in group.run_keys():
         run = read_run(layout.run(key.competition, key.agent, key.seed))
         if run is None or not run.settled:
             keys.append(key)
@@ -222,11 +251,12 @@ def checked_settings(registry: Registry, agent: str, settings: Mapping[str, Any]
             raise UsageError(f"agent {agent} has no settings, got {', '.join(settings)}")
         return {}
     try:
-        checked: dict[str, Any] = settings_type.model_validate(dict(settings)).model_dump(mode="json", exclude_unset=True)
+        model = settings_type.model_validate(dict(settings))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = ".".join(map(str, first["loc"]))
         raise UsageError(f"setting agent.{name} of {agent}: {first['msg']}, got {first['input']!r:.60}") from None
+    checked: dict[str, Any] = model.model_dump(mode="json", exclude_unset=True)
     return checked
 
 
@@ -253,6 +283,7 @@ def _carry_out(
     directory: Path,
     group: RunGroup,
     registry: Registry,
+    *,
     keys: list[RunKey],
     workers: int,
     on_change: OnChange | None,
@@ -290,7 +321,9 @@ def _create(output: Path, group: RunGroup) -> tuple[Path, RunGroup]:
                 write_whole(GroupLayout(directory).group, group.model_dump_json(indent=2) + "\n")
                 return directory, group
     except OSError as error:
-        raise RunGroupError(f"{error.filename or output}: {error.strerror or error}; choose another --output") from error
+        raise RunGroupError(
+            f"{error.filename or output}: {error.strerror or error}; choose another --output"
+        ) from error
     raise RunGroupError(f"{output} holds 1000 groups of the name {name}; choose another --output")
 
 

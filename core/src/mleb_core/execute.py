@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from mleb_core.competition import Competition
-from mleb_core.errors import MlebError, RunGroupError, SandboxError, UsageError
+from mleb_core.errors import (
+    CompetitionError,
+    MlebError,
+    NotPreparedError,
+    PluginError,
+    RunGroupError,
+    SandboxError,
+    UsageError,
+)
 from mleb_core.grading.pool import GradingPool
 from mleb_core.instructions import render_instructions
 from mleb_core.layout import CompetitionData, GroupLayout, RunLayout, write_whole
@@ -23,6 +31,9 @@ from mleb_core.run import Cause, Outcome, Run, RunGroup, RunKey, RunStatus, appe
 from mleb_core.runner.protocol import Job, Stop
 
 __all__ = ["Executor", "read_run"]
+
+LASTING = (UsageError, PluginError, CompetitionError, NotPreparedError)
+"""Failures that another try cannot mend."""
 
 
 def read_run(layout: RunLayout) -> Run | None:
@@ -91,7 +102,9 @@ class Executor:
                     return self._change(run, layout, RunStatus.INTERRUPTED)
 
     def _run_agent(self, run: Run, layout: RunLayout, stop: Stop) -> Run:
-        run = run.model_copy(update={"attempt": run.attempt + 1, "started_at": now(), "outcome": None, "ended_at": None})
+        run = run.model_copy(
+            update={"attempt": run.attempt + 1, "started_at": now(), "outcome": None, "ended_at": None}
+        )
         run = self._change(run, layout, RunStatus.PREPARING, attempt=run.attempt)
         job = self._job(run, layout)
         self._observe(layout, "mleb_run_started", run=run)
@@ -152,7 +165,7 @@ class Executor:
         message = " ".join(str(error).split()) if expected else f"{type(error).__name__}: {error}"
         trace = "" if expected else "".join(traceback.format_exception(error))
         failures = run.failures + 1
-        last = failures > self.group.retries or isinstance(error, UsageError)  # a usage error stays one
+        last = failures > self.group.retries or isinstance(error, LASTING)
         append_event(layout.events, "failure", cause=cause, message=message, retry=not last, traceback=trace)
         run = run.model_copy(update={"failures": failures})
         if last:
@@ -167,9 +180,7 @@ class Executor:
             self._scores[competition.label] = human_scores(competition, Path(self.group.data_dir))
         return self._scores[competition.label]
 
-    def _change(
-        self, run: Run, layout: RunLayout, status: RunStatus, *, durable: bool = False, **details: Any
-    ) -> Run:
+    def _change(self, run: Run, layout: RunLayout, status: RunStatus, *, durable: bool = False, **details: Any) -> Run:
         """Write a new status. Only the last is flushed to disk: losing an earlier one to a power cut costs a step."""
         run = run.model_copy(update={"status": status})
         append_event(layout.events, "status", status=status, **details)

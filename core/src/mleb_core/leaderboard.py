@@ -56,7 +56,7 @@ class Thresholds:
         for name in ("gold", "silver", "bronze"):
             threshold: float = getattr(self, name)
             if score >= threshold if self.higher_is_better else score <= threshold:
-                return name  # type: ignore[return-value]
+                return name
         return "none"
 
     def above_median(self, score: float | None) -> bool:

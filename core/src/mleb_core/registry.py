@@ -1,6 +1,6 @@
 """Lookup of what plugins registered: by id, by split, with "did you mean"."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -190,7 +190,5 @@ def _problem(item: Any, kind: str, protocol: type) -> str | None:
 
 
 def _members(protocol: type) -> list[str]:
-    names: Callable[[type], Any] = lambda p: getattr(p, "__protocol_attrs__", None) or (  # noqa: E731
-        set(p.__annotations__) | {n for n in vars(p) if not n.startswith("_")}
-    )
-    return sorted(names(protocol))
+    """What a protocol asks for: its annotated attributes and its public methods."""
+    return sorted({*protocol.__annotations__, *(name for name in vars(protocol) if not name.startswith("_"))})

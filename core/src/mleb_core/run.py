@@ -202,7 +202,7 @@ class RunGroup(Frozen):
     digests: dict[str, str] = {}
     """sha256 of each competition's prepared manifest, by label."""
 
-    def keys(self) -> list[RunKey]:
+    def run_keys(self) -> list[RunKey]:
         """All runs asked for: seeds outermost, so that a stopped group has whole seeds first."""
         return [
             RunKey(competition=competition, agent=agent, seed=seed)

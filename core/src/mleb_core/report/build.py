@@ -209,7 +209,7 @@ def group_report(
     for key, report in reports.items():
         if report.key != key:
             raise ValueError(f"the report on {report.key} stands under {key}")
-    asked = group.keys()
+    asked = group.run_keys()
     wanted = set(asked)
     cells: dict[str, dict[int, list[RunKey]]] = {agent: {} for agent in group.agents}
     for key in asked:

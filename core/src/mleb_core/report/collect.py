@@ -53,7 +53,7 @@ def collect_group(group_dir: Path) -> tuple[RunGroup, list[Run], dict[RunKey, Ru
     runs: list[Run] = []
     reports: dict[RunKey, RunReport] = {}
     asked: set[str] = set()
-    for key in group.keys():  # noqa: SIM118 - a method of ours, no dictionary
+    for key in group.run_keys():
         place = layout.run(key.competition, key.agent, key.seed)
         asked.add(os.fspath(place.run))
         run, report = _read(key, place, group)

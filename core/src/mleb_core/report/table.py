@@ -56,7 +56,7 @@ def to_csv(report: GroupReport) -> str:
     writer.writerow(COLUMNS)
     runs = {run.key: run for run in report.runs}
     missing = {run.key: run for run in report.missing}
-    for key in report.group.keys():  # noqa: SIM118 - a method of ours, no dictionary
+    for key in report.group.run_keys():
         writer.writerow(_row(report.group.name, key, runs.get(key), missing.get(key)))
     return stream.getvalue()
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from mleb_core.agent import AgentPaths, Launch, LaunchContext
 from mleb_core.errors import MlebError, PluginError, RunnerError, SandboxError
+from mleb_core.instructions import fill_in
 from mleb_core.layout import RunLayout, write_json
 from mleb_core.run import Cause, Limits, Outcome, RunStatus
 from mleb_core.runner import workspace
@@ -61,7 +62,8 @@ class LocalRunner:
         try:
             clear_leftovers(layout)
             layout.work.mkdir(mode=0o700)
-            workspace.make_workspace(layout, job.public, job.description, job.instructions)
+            instructions = fill_in(job.instructions, workspace.agent_paths(layout))
+            workspace.make_workspace(layout, job.public, job.description, instructions)
             tmp = workspace.make_temporary(layout)
         except OSError as error:
             raise _broken("the agent's place cannot be made", error, layout.root) from error

@@ -8,7 +8,7 @@ import pytest
 from mleb_core.agent import AgentId, Scaffold
 from mleb_core.grading.grade import grade_submission
 from mleb_core.layout import CompetitionData
-from mleb_core.prepare.checksums import hash_tree
+from mleb_core.prepare.checksums import tree_sums
 from mleb_core.registry import Registry
 from mleb_core.run import Outcome, RunStatus
 from mleb_core.runner.local import LocalRunner
@@ -29,22 +29,31 @@ class AgentContract:
     """Further environment for the run, such as a scripted model server's address."""
 
     @pytest.fixture(scope="class")
-    def scaffold(self) -> Scaffold:
+    @classmethod
+    def scaffold(cls) -> Scaffold:
         """The scaffold, found as a user's mleb finds it."""
-        return Registry().scaffold(self.id)[0]
+        return Registry().scaffold(cls.id)[0]
 
     @pytest.fixture(scope="class")
-    def data_dir(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    @classmethod
+    def data_dir(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
         """The tiny competition, prepared."""
         data_dir = tmp_path_factory.mktemp("data")
         tiny_prepared(data_dir)
         return data_dir
 
     @pytest.fixture(scope="class")
-    def finished(self, scaffold: Scaffold, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, Outcome]:
+    @classmethod
+    def finished(
+        cls, scaffold: Scaffold, data_dir: Path, tmp_path_factory: pytest.TempPathFactory
+    ) -> tuple[Job, Outcome]:
         """A run of the agent: what was asked for, and how it ended."""
         data = CompetitionData.of(data_dir, TINY.label)
-        changes = {"variant": AgentId.parse(self.id).variant, "settings": self.settings, "env": self.env}
+        changes: dict[str, Any] = {
+            "variant": AgentId.parse(cls.id).variant,
+            "settings": cls.settings,
+            "env": cls.env,
+        }
         job = tiny_job(tmp_path_factory.mktemp("run") / "0", data, scaffold, **changes)
         return job, LocalRunner().run(job, Stop())
 
@@ -67,7 +76,9 @@ class AgentContract:
     def test_leaves_the_data_as_it_was(self, finished: tuple[Job, Outcome], data_dir: Path, tmp_path: Path) -> None:
         """Public files are the bytes that they were."""
         assert finished
-        assert hash_tree(CompetitionData.of(data_dir, TINY.label).prepared) == hash_tree(tiny_prepared(tmp_path).prepared)
+        assert tree_sums(CompetitionData.of(data_dir, TINY.label).prepared) == tree_sums(
+            tiny_prepared(tmp_path).prepared
+        )
 
     def test_nothing_of_it_is_refused(self, finished: tuple[Job, Outcome]) -> None:
         """It leaves regular files only."""

@@ -10,7 +10,7 @@ from mleb_core.competition import Competition
 from mleb_core.grading.grade import Grade, grade_submission
 from mleb_core.layout import CompetitionData
 from mleb_core.prepare import prepare
-from mleb_core.prepare.checksums import hash_tree
+from mleb_core.prepare.checksums import tree_sums
 from mleb_core.registry import Registry
 
 __all__ = ["CompetitionContract"]
@@ -31,24 +31,28 @@ class CompetitionContract:
         return pd.read_csv(data.private / grading.answers)[list(columns)]
 
     @pytest.fixture(scope="class")
-    def registry(self) -> Registry:
+    @classmethod
+    def registry(cls) -> Registry:
         """All plugins that are installed."""
         return Registry()
 
     @pytest.fixture(scope="class")
-    def competition(self, registry: Registry) -> Competition:
+    @classmethod
+    def competition(cls, registry: Registry) -> Competition:
         """The competition, found as a user's mleb finds it."""
-        return registry.competition(self.id)
+        return registry.competition(cls.id)
 
     @pytest.fixture(scope="class")
-    def data_dir(self, competition: Competition, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    @classmethod
+    def data_dir(cls, competition: Competition, tmp_path_factory: pytest.TempPathFactory) -> Path:
         """A data directory with the competition prepared in it."""
         data_dir = tmp_path_factory.mktemp("data")
-        prepare(competition, data_dir, raw_dir=self.raw_dir)
+        prepare(competition, data_dir, raw_dir=cls.raw_dir)
         return data_dir
 
     @pytest.fixture(scope="class")
-    def data(self, competition: Competition, data_dir: Path) -> CompetitionData:
+    @classmethod
+    def data(cls, competition: Competition, data_dir: Path) -> CompetitionData:
         """The prepared data."""
         return CompetitionData.of(data_dir, competition.label)
 
@@ -76,9 +80,11 @@ class CompetitionContract:
     ) -> None:
         """A second preparation, elsewhere, gives the same files."""
         again = prepare(competition, tmp_path, raw_dir=self.raw_dir)
-        assert hash_tree(again.prepared) == hash_tree(data.prepared)
+        assert tree_sums(again.prepared) == tree_sums(data.prepared)
 
-    def test_sample_is_valid_and_earns_no_medal(self, competition: Competition, data: CompetitionData, graded: Any) -> None:
+    def test_sample_is_valid_and_earns_no_medal(
+        self, competition: Competition, data: CompetitionData, graded: Any
+    ) -> None:
         """The sample submission is accepted and worth nothing."""
         grade = graded(data.public / competition.spec.grading.sample)
         assert grade.valid, grade.reason

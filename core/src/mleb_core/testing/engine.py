@@ -45,9 +45,10 @@ class EngineContract:
     """The engine's id."""
 
     @pytest.fixture(scope="class")
-    def engine(self) -> Engine:
+    @classmethod
+    def engine(cls) -> Engine:
         """The engine, found as a user's mleb finds it."""
-        return Registry().engine(self.id)
+        return Registry().engine(cls.id)
 
     @pytest.mark.parametrize("workers", [1, 4])
     def test_every_run_is_executed_once_and_yielded(self, engine: Engine, tmp_path: Path, workers: int) -> None:

@@ -50,7 +50,10 @@ class GraderContract:
         )
         columns = {name: Column.model_validate(rule) for name, rule in self.columns.items()}
         if not columns:
-            columns = {name: Column.model_validate(getattr(Registry().grader(self.id), "column", None) or {}) for name in self.worse}
+            columns = {
+                name: Column.model_validate(getattr(Registry().grader(self.id), "column", None) or {})
+                for name in self.worse
+            }
         grading = Grading(grader=self.id, options=self.options, columns=columns)
         return GradingTask("contract", 1, grading, public, private)
 
@@ -83,7 +86,9 @@ class GraderContract:
         turned = table.iloc[::-1][table.columns[::-1]].assign(further="x")
         assert score(turned) == pytest.approx(score(table), abs=1e-12)
 
-    @pytest.mark.parametrize("fault", ["row missing", "id repeated", "id unknown", "column missing", "id column missing", "no rows"])
+    @pytest.mark.parametrize(
+        "fault", ["row missing", "id repeated", "id unknown", "column missing", "id column missing", "no rows"]
+    )
     def test_a_broken_submission_is_refused_in_one_line(self, score: Any, perfect: pd.DataFrame, fault: str) -> None:
         """InvalidSubmissionError, never another error and never a score."""
         unknown = perfect["id"].astype(object)

@@ -47,12 +47,14 @@ class RunnerContract:
     """The runner's id."""
 
     @pytest.fixture(scope="class")
-    def runner(self) -> Runner:
+    @classmethod
+    def runner(cls) -> Runner:
         """The runner, found as a user's mleb finds it."""
-        return Registry().runner(self.id)
+        return Registry().runner(cls.id)
 
     @pytest.fixture(scope="class")
-    def data(self, tmp_path_factory: pytest.TempPathFactory) -> CompetitionData:
+    @classmethod
+    def data(cls, tmp_path_factory: pytest.TempPathFactory) -> CompetitionData:
         """The tiny competition, prepared."""
         return tiny_prepared(tmp_path_factory.mktemp("data"))
 
@@ -114,7 +116,10 @@ print("secret:", os.environ.get("MLEB_CONTRACT_SECRET"), os.environ.get("OPENAI_
 
     def test_time_is_kept_from_outside(self, run: Any) -> None:
         """An agent that ignores the polite signal is ended; what it left is kept."""
-        code = COPY_SAMPLE + "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1)"
+        code = (
+            COPY_SAMPLE
+            + "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1)"
+        )
         job, outcome = run(code, limits=Limits(time_s=2, grace_s=0.5))
         assert (outcome.status, outcome.cause) == (RunStatus.TIMED_OUT, Cause.AGENT_TIMEOUT)
         assert job.layout.submission.is_file()

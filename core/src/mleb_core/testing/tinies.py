@@ -37,6 +37,10 @@ def tiny_job(root: Path, data: CompetitionData, scaffold: Any, *, limits: Limits
     """A job on the tiny competition in the new directory `root`.
 
     Args:
+        root: the run's directory; its parents are made too.
+        data: the tiny competition, prepared.
+        scaffold: the agent's.
+        limits: two minutes if None.
         changes: other fields of the job.
     """
     root.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 def fetch(raw: Path) -> None:
     """Write points.csv: id, x, y, above."""
-    draw = random.Random(7)  # noqa: S311  # data, not secrets
+    draw = random.Random(7)  # data, not secrets
     rows = ["id,x,y,above"]
     for number in range(240):
         x, y = draw.uniform(-1, 1), draw.uniform(-1, 1)
