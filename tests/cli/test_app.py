@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
+
 from mleb.app import build, help_text
 from mleb.commands import COMMANDS
 
@@ -165,3 +166,10 @@ def test_an_unexpected_error_is_one_line_and_a_traceback_on_request(mleb):
     result = subprocess.run(run, capture_output=True, text=True, env={**mleb.env, "MLEB_DEBUG": "1"})
     assert "Traceback" in result.stderr
     assert result.returncode == 1
+
+
+def test_completion_in_a_shell(mleb):
+    asked = {"_MLEB_COMPLETE": "complete_bash", "COMP_WORDS": "mleb prep", "COMP_CWORD": "1"}
+    assert mleb(env=asked).stdout.split() == ["prepare"]
+    asked["COMP_WORDS"], asked["COMP_CWORD"] = "mleb eval --time", "2"
+    assert mleb(env=asked).stdout.split() == ["--time-limit"]

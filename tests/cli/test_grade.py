@@ -202,3 +202,16 @@ def test_grade_sample_of_what_is_not_there(mleb, tmp_path, arguments, code):
     result = mleb("grade-sample", tmp_path / "x.csv", *arguments, "-d", tmp_path, "--json")
     assert (result.returncode, result.stdout) == (code, "")
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_raw_data_that_is_there_already(mleb, prepared_data, tmp_path):
+    raw = prepared_data / TITANIC / "raw"
+    (tmp_path / "raws").mkdir()
+    for competition in (TITANIC, DIABETES):
+        (tmp_path / "raws" / competition).symlink_to(prepared_data / competition / "raw")
+    assert mleb("prepare", "-c", TITANIC, "--raw-dir", raw, "-d", tmp_path / "one").returncode == 0
+    assert mleb("prepare", TITANIC, DIABETES, "--raw-dir", tmp_path / "raws", "-d", tmp_path / "two").returncode == 0
+    for data, competition in (("one", TITANIC), ("two", TITANIC), ("two", DIABETES)):
+        made, expected = answers(tmp_path / data, competition), answers(prepared_data, competition)
+        assert made.read_bytes() == expected.read_bytes()
+    assert not (tmp_path / "one" / TITANIC / "raw").exists()

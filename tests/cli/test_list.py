@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+
 from mleb.commands.list import KINDS
 from mleb_core.registry import Registry
 

@@ -1,6 +1,7 @@
 """Durations and sizes."""
 
 import pytest
+
 from mleb.units import format_duration, parse_duration, parse_size
 from mleb_core.errors import UsageError
 

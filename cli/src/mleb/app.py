@@ -12,11 +12,10 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mleb_core.errors import MlebError, UnknownIdError, UsageError
-
 import mleb
 from mleb.commands import COMMANDS
 from mleb.output import clean, open_streams, print_error, print_line, print_notice, stdout_kept
+from mleb_core.errors import MlebError, UnknownIdError, UsageError
 
 if TYPE_CHECKING:
     import typer
@@ -135,10 +134,11 @@ def _print_traceback() -> None:
 
 def _dispatch(arguments: list[str]) -> int:
     """Find the command and run it; some end with SystemExit."""
-    if not arguments:
+    completing = "_MLEB_COMPLETE" in os.environ  # a shell asks; the words are in the environment as well
+    if not arguments and not completing:
         print(help_text(), file=sys.stderr)
         return 2
-    first = arguments[0]
+    first = "--show-completion" if completing else arguments[0]
     if first in ("-V", "--version"):
         print_line(f"mleb {mleb.__version__}")
         return 0
@@ -149,7 +149,7 @@ def _dispatch(arguments: list[str]) -> int:
         from mleb.config import read_dotenv
 
         read_dotenv()
-    if first in ("--install-completion", "--show-completion") or "_MLEB_COMPLETE" in os.environ:
+    if first in ("--install-completion", "--show-completion"):
         app = build(completion=True)
     elif first == "list" and _list_directly(arguments[1:]):
         return 0

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+
 from mleb_core.errors import UsageError
 
 __all__ = ["apply_config", "read_dotenv"]

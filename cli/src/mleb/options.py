@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from mleb_core.errors import UsageError
 
 from mleb.config import apply_config
 from mleb.units import parse_duration, parse_size
+from mleb_core.errors import UsageError
 
 __all__ = [
     "AsJson",

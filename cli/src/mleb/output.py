@@ -19,6 +19,7 @@ __all__ = [
     "open_streams",
     "print_error",
     "print_json",
+    "print_json_text",
     "print_line",
     "print_notice",
     "print_table",
@@ -80,15 +81,19 @@ def print_error(text: object) -> None:
 
 def print_json(value: Any) -> None:
     """A result as JSON. Always UTF-8, whatever the terminal's encoding."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    if not text.isascii():
-        with contextlib.suppress(UnicodeEncodeError):
-            text.encode()  # fails on half a surrogate pair, as a file name that is not UTF-8 gives
-            if hasattr(sys.stdout, "reconfigure"):
-                sys.stdout.reconfigure(encoding="utf-8")
-            return print_line(text)
-        text = json.dumps(value, indent=2)
-    return print_line(text)
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, as a file name that is not UTF-8 gives
+        text = json.dumps(value, indent=2) + "\n"
+    print_json_text(text)
+
+
+def print_json_text(text: str) -> None:
+    """A result that is JSON already, with its line end."""
+    if hasattr(sys.stdout, "reconfigure") and not text.isascii():
+        sys.stdout.reconfigure(encoding="utf-8")
+    print_text(text)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

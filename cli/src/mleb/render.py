@@ -11,9 +11,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from mleb_core.layout import GroupLayout
-from mleb_core.report.models import CompetitionReport, Estimate, GroupReport, RunReport
-from mleb_core.run import Run, RunGroup, RunKey, RunStatus
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -25,6 +22,9 @@ from rich.text import Text
 
 from mleb.output import clean, print_error, print_line, print_notice, print_table
 from mleb.units import format_duration
+from mleb_core.layout import GroupLayout
+from mleb_core.report.models import CompetitionReport, Estimate, GroupReport, RunReport
+from mleb_core.run import Run, RunGroup, RunKey, RunStatus
 
 if TYPE_CHECKING:
     from rich import box
@@ -110,11 +110,11 @@ def show_grading_report(reports: Sequence[CompetitionReport]) -> None:
 
 def show_plan(group: RunGroup) -> None:
     """What a run group would do."""
-    show_table(["competition", "agent", "seed"], [[key.competition, key.agent, key.seed] for key in group.keys()])  # noqa: SIM118  a method of ours, no dictionary
+    show_table(["competition", "agent", "seed"], [[key.competition, key.agent, key.seed] for key in group.run_keys()])
     limits = group.limits
     memory = f", {limits.memory_bytes / 1024**3:.1f} GiB" if limits.memory_bytes else ""
     print_line(
-        f"{len(group.keys())} runs, {group.workers} at a time on {group.runner}, at most "
+        f"{len(group.run_keys())} runs, {group.workers} at a time on {group.runner}, at most "
         f"{format_duration(limits.time_s)}{memory} each; nothing was started (--dry-run)"
     )
 
@@ -248,7 +248,7 @@ class Progress:
         self.directory = directory
         settled = _settled(directory, group)
         with self._lock:
-            self._total = len(group.keys())
+            self._total = len(group.run_keys())
             self._ended.update(settled)
         kept = f", {len(settled)} of them done before" if settled else ""
         self.on_notice(f"{self._total} runs{kept}, in {directory}")
@@ -339,12 +339,12 @@ def _settled(directory: Path, group: RunGroup) -> dict[RunKey, str]:
     from mleb_core.evaluate import unsettled
 
     open_keys = set(unsettled(directory, group))
-    return {key: "done" for key in group.keys() if key not in open_keys}  # noqa: SIM118  a method of ours, no dictionary
+    return {key: "done" for key in group.run_keys() if key not in open_keys}
 
 
 def _with_missing(report: GroupReport) -> list[RunReport | RunKey]:
     """All runs in the order asked for; the key alone where there is no report."""
-    found: dict[RunKey, RunReport | RunKey] = {key: key for key in report.group.keys()}  # noqa: SIM118  a method of ours, no dictionary
+    found: dict[RunKey, RunReport | RunKey] = {key: key for key in report.group.run_keys()}
     found.update({run.key: run for run in report.runs})
     return list(found.values())
 

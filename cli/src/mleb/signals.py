@@ -20,13 +20,15 @@ class Interruptible:
     A signal that is ignored, as after nohup, stays ignored.
     """
 
-    def __init__(self, set_note: Callable[[str], None]) -> None:
+    def __init__(self, set_note: Callable[[str], None], has_started: Callable[[], bool]) -> None:
         """Args:
         set_note: shows a line in a terminal; called in a signal handler.
+        has_started: whether there is anything to save; before that a first signal ends the command as usual.
         """
         self.stop = Stop()
         self.signal: int | None = None
         self._set_note = set_note
+        self._has_started = has_started
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -46,6 +48,8 @@ class Interruptible:
                 os.write(2, b"\x1b[?25h\n")  # the live display hides the cursor
             os._exit(128 + number)
         self.signal = number
+        if not self._has_started():
+            raise SystemExit(128 + number)
         self.stop.set()
         self._set_note(NOTE)
         if not terminal:

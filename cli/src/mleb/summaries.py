@@ -12,11 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from mleb import __version__
 from mleb_core.competition import Competition
 from mleb_core.errors import MlebError
 from mleb_core.layout import write_whole
-
-from mleb import __version__
 
 __all__ = ["cache_file", "competition_summaries"]
 

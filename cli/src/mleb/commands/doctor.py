@@ -26,9 +26,8 @@ def doctor_command(
 
     Exits with 1 where something is broken; what is merely absent is no failure.
     """
-    from mleb_core.layout import default_data_dir
-
     from mleb.checks import examine
+    from mleb_core.layout import default_data_dir
 
     with stdout_kept():
         findings = examine(data_dir or default_data_dir(), output)

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from mleb_core.errors import UsageError
 
 from mleb.options import AsJson, Competitions, Config, DataDir, Edition, More, Split, Workers, duration, option, size
-from mleb.output import print_json, print_notice, stdout_kept
+from mleb.output import print_json, print_json_text, print_notice, stdout_kept
+from mleb_core.errors import UsageError
 
 if TYPE_CHECKING:
     from mleb_core.evaluate import EvalRequest
@@ -102,11 +102,10 @@ def eval_command(  # noqa: PLR0917
     with stdout_kept():
         registry = Registry()
         if resume is None:
+            from mleb.selection import select
             from mleb_core.evaluate import EvalRequest
             from mleb_core.layout import default_data_dir
             from mleb_core.run import Limits
-
-            from mleb.selection import select
 
             if not plugins:
                 raise UsageError("no agent was asked for; use --plugin AGENT (`mleb list agents`)")
@@ -179,7 +178,7 @@ def _dry_run(request: "EvalRequest", registry: "Registry", *, as_json: bool) -> 
     with stdout_kept():
         group = plan(request, registry)
     if as_json:
-        runs = [key.model_dump(mode="json") for key in group.keys()]  # noqa: SIM118  a method of ours, no dictionary
+        runs = [key.model_dump(mode="json") for key in group.run_keys()]
         print_json({"group": group.model_dump(mode="json"), "runs": runs})
     else:
         from mleb.render import show_plan
@@ -189,13 +188,17 @@ def _dry_run(request: "EvalRequest", registry: "Registry", *, as_json: bool) -> 
 
 def _run(what: "EvalRequest | Path", registry: "Registry", *, workers: int | None, as_json: bool) -> None:
     """Evaluate or resume, show it, report it, and end with the exit code that tells."""
-    from mleb_core.evaluate import evaluate
-    from mleb_core.evaluate import resume as resume_group
-
     from mleb.render import Progress, show_group_reports
     from mleb.signals import Interruptible
+    from mleb_core.evaluate import evaluate
+    from mleb_core.evaluate import resume as resume_group
+    from mleb_core.report.formats import to_json
 
-    with stdout_kept(), Progress() as progress, Interruptible(progress.set_note) as interruptible:
+    with (
+        stdout_kept(),
+        Progress() as progress,
+        Interruptible(progress.set_note, lambda: progress.directory is not None) as interruptible,
+    ):
         callbacks: dict[str, Any] = {
             "on_change": progress.on_change,
             "on_notice": progress.on_notice,
@@ -212,7 +215,7 @@ def _run(what: "EvalRequest | Path", registry: "Registry", *, workers: int | Non
                 progress.on_notice(_how_to_go_on(progress.directory))
             raise
     if as_json:
-        print_json(report.model_dump(mode="json"))
+        print_json_text(to_json(report))
     else:
         show_group_reports([report])
     directory = progress.directory

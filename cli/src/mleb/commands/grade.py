@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from mleb_core.errors import MlebError, UsageError
 
 from mleb.options import AsJson, Config, DataDir, Edition, Workers, option
 from mleb.output import print_json, print_notice, stdout_kept
+from mleb_core.errors import MlebError, UsageError
 
 if TYPE_CHECKING:
     from mleb_core.competition import Competition
@@ -92,9 +92,8 @@ def grade_sample_command(  # noqa: PLR0917
     as_json: AsJson = False,
 ) -> None:
     """Grade one submission of one competition."""
-    from mleb_core.registry import Registry
-
     from mleb.selection import in_edition
+    from mleb_core.registry import Registry
 
     with stdout_kept():
         reports = _graded([(in_edition(Registry(), competition, edition), submission)], data_dir, 1)
@@ -171,7 +170,7 @@ def _graded(
         require_prepared(competition, data)
     scores = {label: human_scores(competition, data) for label, competition in competitions.items()}
     number = min(workers or os.cpu_count() or 1, len(submissions))
-    with Steps(len(submissions)) as steps, GradingPool(workers=number) as pool, ThreadPoolExecutor(number) as threads:
+    with Steps(len(submissions)) as steps, ThreadPoolExecutor(number) as threads, GradingPool(number) as pool:
 
         def grade(item: "tuple[Competition, Path]") -> "CompetitionReport":
             competition, path = item

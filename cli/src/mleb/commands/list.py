@@ -7,6 +7,7 @@ from mleb.output import print_json, print_notice, print_table, stdout_kept
 
 if TYPE_CHECKING:
     import typer
+
     from mleb_core.registry import Registry
 
 __all__ = ["KINDS", "register", "show"]
@@ -98,9 +99,8 @@ def _engines(registry: "Registry") -> tuple[list[str], Rows]:
 
 
 def _splits(registry: "Registry") -> tuple[list[str], Rows]:
-    from mleb_core.registry import SPLIT_ALIASES
-
     from mleb.summaries import competition_summaries
+    from mleb_core.registry import SPLIT_ALIASES
 
     found: dict[str, list[str]] = {}
     for summary in competition_summaries(registry.competitions.values()):

@@ -17,5 +17,8 @@ def register(app: typer.Typer) -> None:
 
 
 def list_plugins(as_json: AsJson = False) -> None:
-    """List each plugin with its distribution, version, hooks, and the error of one that cannot be used."""
+    """List the plugins, whether they work or not.
+
+    One that cannot be used is listed with its error.
+    """
     show("plugins", as_json=as_json)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from mleb_core.errors import MlebError, UsageError
 
 from mleb.options import AsJson, Competitions, Config, DataDir, Edition, More, Split, option
 from mleb.output import clean, print_json, print_line, print_notice, stdout_kept
+from mleb_core.errors import MlebError, UsageError
 
 __all__ = ["register"]
 
@@ -48,12 +48,11 @@ def prepare_command(  # noqa: PLR0917
 
     One that fails never stops the others; the exit code is then 1.
     """
+    from mleb.render import Steps
+    from mleb.selection import select
     from mleb_core.layout import default_data_dir
     from mleb_core.prepare import prepare
     from mleb_core.registry import Registry
-
-    from mleb.render import Steps
-    from mleb.selection import select
 
     data = (data_dir or default_data_dir()).absolute()
     ids = [*(competitions or ()), *(more or ())]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mleb.options import AsJson, Config, option
-from mleb.output import print_json, print_text, stdout_kept
+from mleb.output import print_json_text, print_text, stdout_kept
 
 __all__ = ["register"]
 
@@ -38,13 +38,13 @@ def report_command(
     """
     from mleb_core.report.build import group_report
     from mleb_core.report.collect import collect_group
-    from mleb_core.report.formats import to_csv, to_markdown
+    from mleb_core.report.formats import to_csv, to_json, to_markdown
 
     with stdout_kept():
         reports = [group_report(*collect_group(directory), directory=directory) for directory in groups]
     if as_json or format is Format.JSON:
-        documents = [report.model_dump(mode="json") for report in reports]
-        print_json(documents[0] if len(documents) == 1 else documents)
+        documents = [to_json(report).rstrip("\n") for report in reports]
+        print_json_text((documents[0] if len(documents) == 1 else "[\n" + ",\n".join(documents) + "\n]") + "\n")
     elif format is Format.TABLE:
         from mleb.render import show_group_reports
 
