@@ -13,6 +13,7 @@ __all__ = ["Guard"]
 
 LAST_CALL = 0.96
 """Share of the time after which the agent ends whatever it is at; a fit cannot be interrupted otherwise."""
+LOOK_UP_S = 0.25
 
 
 class Guard:
@@ -60,7 +61,8 @@ class Guard:
             left = self.left(LAST_CALL)
             if left <= 0:
                 self._end("time is up")
-            received = signal.sigtimedwait(self._signals, min(left, 3600.0))
+            # A limit may still be set while this waits, so it looks up now and then.
+            received = signal.sigtimedwait(self._signals, min(left, LOOK_UP_S))
             if received is not None:
                 self._end(f"asked to stop ({signal.Signals(received.si_signo).name})")
 

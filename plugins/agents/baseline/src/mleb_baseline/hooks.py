@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 
-from mleb_core.hookspecs import hookimpl
-
 from mleb_baseline.scaffold import Baseline
+from mleb_core.hookspecs import hookimpl
 
 
 @hookimpl

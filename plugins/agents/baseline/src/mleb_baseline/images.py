@@ -69,6 +69,8 @@ def match_images(images: list[ImageRef], table: pd.DataFrame, part: str) -> list
         pure = PurePosixPath(image.place)
         for name in (image.place, "/".join(pure.parts[1:]), pure.name, pure.stem):
             index.setdefault(name, image)
+    for name in [n for n in index if n.isdigit() and n.startswith("0")]:  # 007.png, whose id was read as a number
+        index.setdefault(name.lstrip("0") or "0", index[name])
     for column in table.columns:
         names = table[column].map(_name)
         head = names.head(500)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from mleb_core.hookspecs import hookimpl
-
 from mleb_dummy.scaffold import Dummy
 
 
