@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from mleb_core.competition import Competition, competitions_in
 from mleb_core.errors import CompetitionError, UsageError
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from mleb_core.layout import CompetitionData, GroupLayout, default_data_dir, group_name, write_json, write_whole
 
 WRITER = """

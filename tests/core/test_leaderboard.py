@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+
 from mleb_core.leaderboard import Thresholds, medal_places, standing, thresholds_from_scores
 
 

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from mleb_core.run import Cause, Limits, Outcome, Run, RunGroup, RunKey, RunStatus, append_event, now
 from pydantic import ValidationError
+
+from mleb_core.run import Cause, Limits, Outcome, Run, RunGroup, RunKey, RunStatus, append_event, now
 
 GROUP = RunGroup(
     name="g",
@@ -22,7 +23,7 @@ GROUP = RunGroup(
 
 
 def test_the_runs_of_a_group_come_seed_by_seed():
-    keys = [(key.seed, key.competition, key.agent) for key in GROUP.keys()]  # noqa: SIM118
+    keys = [(key.seed, key.competition, key.agent) for key in GROUP.run_keys()]
     assert keys == [
         (seed, competition, agent)
         for seed in (0, 1)
@@ -47,7 +48,7 @@ def test_keys_of_later_versions_do_no_harm():
 
 def test_states_do_not_change_under_anyone():
     with pytest.raises(ValidationError, match="frozen"):
-        GROUP.keys()[0].seed = 3
+        GROUP.run_keys()[0].seed = 3
 
 
 def test_names_that_are_not_unicode_do_not_break_a_state():
@@ -73,7 +74,7 @@ def test_names_that_are_not_unicode_do_not_break_a_state():
 )
 def test_what_resume_leaves_alone(status, cause, ended, settled):
     outcome = Outcome(status=status, cause=cause)
-    run = Run(key=GROUP.keys()[0], group="g", status=status, outcome=outcome, created_at=now())
+    run = Run(key=GROUP.run_keys()[0], group="g", status=status, outcome=outcome, created_at=now())
     assert (status.ended, run.settled) == (ended, settled)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from mleb_core.layout import GroupLayout
 from mleb_core.report.models import CompetitionReport, RunReport
 from mleb_core.run import Cause, Limits, Outcome, Run, RunGroup, RunKey, RunStatus, now

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from mleb_core.competition import Competition
 from mleb_core.errors import CompetitionError
 from mleb_core.grading.grade import Grade

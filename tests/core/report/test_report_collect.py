@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from mleb_core.errors import RunGroupError
 from mleb_core.layout import GroupLayout
 from mleb_core.report.build import group_report, run_report
@@ -20,7 +21,7 @@ from mleb_core.run import RunKey, RunStatus
 @pytest.fixture
 def whole(group, graded, finished, on_disk) -> Path:
     """A group of which every run is finished and graded."""
-    runs = [finished(key) for key in group.keys()]  # noqa: SIM118
+    runs = [finished(key) for key in group.run_keys()]
     return on_disk(group, runs, [run_report(run, graded(run.key.competition, "silver")) for run in runs])
 
 
@@ -42,19 +43,19 @@ def one_line(error: pytest.ExceptionInfo[RunGroupError]) -> str:
 def test_a_whole_group_comes_as_it_was_written(whole, group):
     found, runs, reports = collect_group(whole)
     assert found == load_group(whole) == group
-    assert [run.key for run in runs] == group.keys() == list(reports)
+    assert [run.key for run in runs] == group.run_keys() == list(reports)
     assert all(report.graded and report.key == key for key, report in reports.items())
     assert missing(whole) == {}
 
 
 def test_runs_that_have_not_started_are_in_neither_but_missing(whole, group):
-    gone = group.keys()[4]
+    gone = group.run_keys()[4]
     shutil.rmtree(place(whole, gone).root)
-    place(whole, group.keys()[5]).root.joinpath("run.json").unlink()
-    place(whole, group.keys()[5]).report.unlink()  # a directory alone is no run yet
+    place(whole, group.run_keys()[5]).root.joinpath("run.json").unlink()
+    place(whole, group.run_keys()[5]).report.unlink()  # a directory alone is no run yet
     _, runs, reports = collect_group(whole)
     assert len(runs) == len(reports) == 16
-    assert missing(whole) == dict.fromkeys(group.keys()[4:6], ("pending", "never started"))
+    assert missing(whole) == dict.fromkeys(group.run_keys()[4:6], ("pending", "never started"))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_runs_that_have_not_started_are_in_neither_but_missing(whole, group):
     ],
 )
 def test_a_corrupt_run_costs_no_other(whole, group, content, told):
-    key = group.keys()[7]
+    key = group.run_keys()[7]
     place(whole, key).run.write_bytes(content)
     found = missing(whole)
     assert list(found) == [key]
@@ -78,7 +79,7 @@ def test_a_corrupt_run_costs_no_other(whole, group, content, told):
 
 @pytest.mark.parametrize("content", [b"", b'{"key": ', b"{}"])
 def test_a_corrupt_report_costs_no_other(whole, group, content):
-    key = group.keys()[2]
+    key = group.run_keys()[2]
     place(whole, key).report.write_bytes(content)
     found = missing(whole)
     assert list(found) == [key]
@@ -86,7 +87,7 @@ def test_a_corrupt_report_costs_no_other(whole, group, content):
 
 
 def test_lost_files_are_noted(whole, group):
-    first, second = group.keys()[:2]
+    first, second = group.run_keys()[:2]
     place(whole, first).run.unlink()
     place(whole, second).report.unlink()
     assert missing(whole) == {
@@ -96,7 +97,7 @@ def test_lost_files_are_noted(whole, group):
 
 
 def test_files_of_another_run_are_not_taken_for_its_own(whole, group):
-    first, second, third = group.keys()[:3]
+    first, second, third = group.run_keys()[:3]
     shutil.copy(place(whole, third).run, place(whole, first).run)
     shutil.copy(place(whole, third).report, place(whole, second).report)
     assert missing(whole) == {
@@ -106,14 +107,14 @@ def test_files_of_another_run_are_not_taken_for_its_own(whole, group):
 
 
 def test_a_report_of_an_earlier_attempt_does_not_count(whole, group, finished):
-    key = group.keys()[0]
+    key = group.run_keys()[0]
     again = finished(key, RunStatus.INTERRUPTED, message="stopped", attempt=2)
     place(whole, key).run.write_text(again.model_dump_json())
     assert missing(whole) == {key: ("interrupted", "stopped")}
 
 
 def test_a_report_that_stands_though_the_harness_died_before_the_last_status_counts(whole, group):
-    key = group.keys()[0]
+    key = group.run_keys()[0]
     state = json.loads(place(whole, key).run.read_text()) | {"status": "grading", "ended_at": None}
     place(whole, key).run.write_text(json.dumps(state))
     assert missing(whole) == {}
@@ -121,7 +122,7 @@ def test_a_report_that_stands_though_the_harness_died_before_the_last_status_cou
 
 
 def test_a_run_file_that_is_a_directory(whole, group):
-    key = group.keys()[0]
+    key = group.run_keys()[0]
     place(whole, key).run.unlink()
     place(whole, key).run.mkdir()
     [(status, note)] = missing(whole).values()
@@ -130,7 +131,7 @@ def test_a_run_file_that_is_a_directory(whole, group):
 
 def test_runs_that_were_not_asked_for_are_shown(whole, group):
     key = RunKey(competition="iris", agent="stranger", seed=0)
-    source, target = place(whole, group.keys()[0]), place(whole, key)
+    source, target = place(whole, group.run_keys()[0]), place(whole, key)
     target.root.mkdir(parents=True)
     target.run.write_text(source.run.read_text().replace('"dummy"', '"stranger"'))
     other = place(whole, RunKey(competition="iris", agent="stranger", seed=1))
@@ -173,7 +174,7 @@ def test_a_damaged_or_foreign_group_json(whole, content, told):
 
 @pytest.mark.parametrize("name", ["group", "run", "report"])
 def test_files_of_a_later_format_are_refused_even_where_they_could_be_read(whole, group, name):
-    key = group.keys()[3]
+    key = group.run_keys()[3]
     path = GroupLayout(whole).group if name == "group" else getattr(place(whole, key), name)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 2}))
     with pytest.raises(RunGroupError) as error:
@@ -183,7 +184,7 @@ def test_files_of_a_later_format_are_refused_even_where_they_could_be_read(whole
 
 def test_the_words_format_version_in_a_path_are_nothing(whole, group):
     moved = whole.rename(whole.with_name("format_version 2"))
-    place(moved, group.keys()[0]).run.write_text("{}")
+    place(moved, group.run_keys()[0]).run.write_text("{}")
     assert [status for status, _ in missing(moved).values()] == ["interrupted"]
 
 

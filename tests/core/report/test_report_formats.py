@@ -6,6 +6,8 @@ import json
 
 import pytest
 from markdown_it import MarkdownIt
+from pydantic import BaseModel
+
 from mleb_core.errors import RunGroupError, UnknownIdError
 from mleb_core.report.build import grading_report, group_grading_report, group_report, run_report
 from mleb_core.report.formats import (
@@ -20,7 +22,6 @@ from mleb_core.report.formats import (
 from mleb_core.report.models import GradingReport
 from mleb_core.report.table import COLUMNS
 from mleb_core.run import Cause, RunStatus
-from pydantic import BaseModel
 
 EVIL = "=cmd|' /C calc'!A0\n| x | <b onclick=y> | `z` |\n# heading \udce9 \u202e"
 
@@ -28,7 +29,7 @@ EVIL = "=cmd|' /C calc'!A0\n| x | <b onclick=y> | `z` |\n# heading \udce9 \u202e
 @pytest.fixture
 def report(group, graded, finished):
     """A group with every kind of run: medals, invalid, grader error, failed, timed out, missing; hostile texts."""
-    keys = group.keys()
+    keys = group.run_keys()
     runs = [finished(key) for key in keys[:10]]
     runs[1] = finished(keys[1], RunStatus.FAILED, Cause.AGENT_ERROR, EVIL, refused=(f"{EVIL}: a link",))
     runs[2] = finished(keys[2], RunStatus.TIMED_OUT, Cause.AGENT_TIMEOUT, "out of time")
@@ -58,7 +59,7 @@ def test_csv_has_one_line_for_every_run_asked_for(report):
     assert len(lines) == 1 + report.counts.asked
     rows = list(csv.DictReader(io.StringIO(text)))
     assert tuple(rows[0]) == COLUMNS
-    asked = [(key.competition, key.agent, str(key.seed)) for key in report.group.keys()]  # noqa: SIM118
+    asked = [(key.competition, key.agent, str(key.seed)) for key in report.group.run_keys()]
     assert [(row["competition"], row["agent"], row["seed"]) for row in rows] == asked
     assert [row["graded"] for row in rows].count("true") == report.counts.graded
     assert [row["any_medal"] for row in rows].count("true") == report.counts.medals
@@ -73,7 +74,7 @@ def test_csv_has_one_line_for_every_run_asked_for(report):
 
 
 def test_a_negative_score_stays_a_number_in_csv(group, graded, finished):
-    run = finished(group.keys()[0])
+    run = finished(group.run_keys()[0])
     report = group_report(group, [run], {run.key: run_report(run, graded("iris", score=-0.5))})
     assert next(csv.DictReader(io.StringIO(to_csv(report))))["score"] == "-0.5"
 

@@ -4,6 +4,7 @@ import random
 import statistics
 
 import pytest
+
 from mleb_core.report.build import config_digest, grading_report, group_grading_report, group_report, run_report
 from mleb_core.run import Cause, RunKey, RunStatus
 
@@ -14,7 +15,7 @@ MEDALS = ["gold", "silver", "bronze", "none"]
 def everything(group, graded, finished):
     """All runs of the group, each with a medal drawn at random."""
     draw = random.Random(5)
-    runs = [finished(key) for key in group.keys()]  # noqa: SIM118
+    runs = [finished(key) for key in group.run_keys()]
     reports = {run.key: run_report(run, graded(run.key.competition, draw.choice(MEDALS))) for run in runs}
     return runs, reports
 
@@ -82,7 +83,7 @@ def test_a_grader_error_is_no_bad_submission(group, graded, finished):
 
 
 def test_an_invalid_submission_and_none_at_all_are_verdicts(group, graded, finished):
-    runs = [finished(key) for key in group.keys()[:2]]
+    runs = [finished(key) for key in group.run_keys()[:2]]
     reports = {
         runs[0].key: run_report(runs[0], graded("iris", score=None, valid_submission=False, reason="row 3")),
         runs[1].key: run_report(
@@ -94,7 +95,7 @@ def test_an_invalid_submission_and_none_at_all_are_verdicts(group, graded, finis
 
 
 def test_a_failed_run_without_a_grade_is_missing_with_its_cause(group, finished):
-    run = finished(group.keys()[0], RunStatus.FAILED, Cause.SANDBOX_FAILURE, "the container vanished")
+    run = finished(group.run_keys()[0], RunStatus.FAILED, Cause.SANDBOX_FAILURE, "the container vanished")
     report = group_report(group, [run], {run.key: run_report(run, None)})
     assert report.missing[0].cause is Cause.SANDBOX_FAILURE
     assert report.missing[0].note == "the container vanished"
@@ -109,7 +110,7 @@ def test_runs_that_were_not_asked_for_are_shown_and_count_nowhere(group, graded,
 
 
 def test_the_same_run_twice_or_under_another_key_is_refused(group, graded, finished):
-    first, second = (finished(key) for key in group.keys()[:2])
+    first, second = (finished(key) for key in group.run_keys()[:2])
     with pytest.raises(ValueError, match="is there twice"):
         group_report(group, [first, second, first], {})
     with pytest.raises(ValueError, match="stands under"):
@@ -142,7 +143,7 @@ def test_a_run_report_has_all_that_the_run_knows(graded, finished):
 
 
 def test_known_issues_come_by_competition(group, graded, finished):
-    runs = [finished(key) for key in group.keys()]  # noqa: SIM118
+    runs = [finished(key) for key in group.run_keys()]
     issues = {"iris": ("rows leak (#98)",), "digits@2": ("blurred",), "wine": ()}
     reports = {
         run.key: run_report(run, graded(run.key.competition, known_issues=issues[run.key.competition])) for run in runs
@@ -218,6 +219,6 @@ def test_mlebench_report_of_no_submission_at_all():
 
 def test_mlebench_report_of_a_group_says_how_many_are_missing(group, everything):
     runs, reports = everything
-    reports.pop(group.keys()[3])
+    reports.pop(group.run_keys()[3])
     report = group_grading_report(group_report(group, runs, reports))
     assert (report.total_runs, report.missing_runs, len(report.competition_reports)) == (17, 1, 17)

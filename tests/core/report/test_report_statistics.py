@@ -4,6 +4,7 @@ import statistics
 import numpy
 import pytest
 import scipy.stats
+
 from mleb_core.report.statistics import estimate, mean, percentage, standard_error, t_interval
 
 

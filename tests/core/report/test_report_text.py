@@ -3,6 +3,7 @@ import io
 
 import pytest
 from markdown_it import MarkdownIt
+
 from mleb_core.report.text import csv_cell, markdown, one_line, shorten
 
 HOSTILE = [

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mleb_core import Launch, LaunchContext
 from mleb_core.layout import RunLayout
 from mleb_core.run import Limits, RunKey

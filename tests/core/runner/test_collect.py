@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mleb_core.run import RunStatus
 from mleb_core.runner import collect
 from mleb_core.runner.collect import Collector

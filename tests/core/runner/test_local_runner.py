@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mleb_core import NotPreparedError, PluginError, RunnerError, SandboxError, UsageError
 from mleb_core.run import Cause, Limits, RunStatus
 from mleb_core.runner import proc_linux, workspace

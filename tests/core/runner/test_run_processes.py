@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mleb_core.run import RunStatus
 from mleb_core.runner import proc_linux, proc_psutil
 from mleb_core.runner.local import LocalRunner

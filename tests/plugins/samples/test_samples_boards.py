@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from mleb_core.competition import Competition
 from mleb_core.leaderboard import thresholds_from_scores
 from mleb_samples.hooks import mleb_register_competitions

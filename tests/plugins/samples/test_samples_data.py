@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+
 from mleb_core.competition import Competition
 from mleb_core.layout import CompetitionData
 from mleb_core.prepare import prepare
