@@ -261,3 +261,28 @@ def test_texts_of_plugins_are_harmless(mleb, clitest):
     assert "\x1b[31m" not in shown
     rows = {row["id"]: row for row in json.loads(mleb("list", "agents", "-j").stdout)}
     assert rows["clitest"]["summary"] == "Behaves \x1b[31m[red]badly[/red]\nin many ways."
+
+
+def test_a_signal_before_the_first_run_leaves_nothing_half_made(mleb, clitest, tmp_path):
+    arguments = (
+        "-p",
+        "clitest",
+        "-c",
+        "handwritten-digits",
+        "-d",
+        tmp_path / "data",
+        "-o",
+        tmp_path / "runs",
+        "--json",
+    )
+    process = mleb.start("eval", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    line = b""
+    while not line.startswith(b"preparing"):
+        line = process.stderr.readline()
+        assert line
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (130, b""), stderr
+    assert b"Traceback" not in stderr
+    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "data" / "handwritten-digits" / "prepared").exists()
