@@ -36,7 +36,7 @@ def competition_summaries(competitions: Iterable[Competition]) -> list[Summary]:
     summaries = []
     for competition in competitions:
         key = str(competition.folder)
-        stamp = _stamp(competition.folder / "competition.toml")
+        stamp = _stamp(f"{key}/competition.toml")
         entry = kept.get(key)
         if stamp is None or not isinstance(entry, dict) or entry.get("stamp") != stamp:
             entry = {"stamp": stamp, "summary": _summary(competition)}
@@ -68,9 +68,9 @@ def _summary(competition: Competition) -> Summary:
         return {"id": competition.id, "error": str(error)}
 
 
-def _stamp(path: Path) -> list[int] | None:
+def _stamp(path: str) -> list[int] | None:
     try:
-        found = os.stat(path)  # noqa: PTH116  a hundred of these count
+        found = os.stat(path)  # noqa: PTH116  a hundred of these count, and their paths
     except OSError:
         return None
     return [found.st_mtime_ns, found.st_size]
