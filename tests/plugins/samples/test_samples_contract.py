@@ -1,35 +1,23 @@
-"""Every sample keeps what a competition must keep."""
+"""Every sample keeps the contract of competitions."""
 
+import pytest
+
+from mleb_core.registry import Registry
 from mleb_core.testing import CompetitionContract
 
 
-class TestBreastMassDiagnosis(CompetitionContract):
-    id = "breast-mass-diagnosis"
+class Sample(CompetitionContract):
+    pass
 
 
-class TestDiabetesProgression(CompetitionContract):
-    id = "diabetes-progression"
+SAMPLES = {id: type(id, (Sample,), {"id": id}) for id in Registry().splits["samples"]}
+for _name, _suite in SAMPLES.items():
+    globals()["Test" + _name.title().replace("-", "")] = _suite
 
 
-class TestDiamondClarity(CompetitionContract):
-    id = "diamond-clarity"
+def test_there_are_eight():
+    assert len(SAMPLES) == 8
 
 
-class TestFlightArrivalDelay(CompetitionContract):
-    id = "flight-arrival-delay"
-
-
-class TestHandwrittenDigits(CompetitionContract):
-    id = "handwritten-digits"
-
-
-class TestKingJamesVerses(CompetitionContract):
-    id = "king-james-verses"
-
-
-class TestLaguardiaWeather(CompetitionContract):
-    id = "laguardia-weather"
-
-
-class TestTitanicSurvival(CompetitionContract):
-    id = "titanic-survival"
+if not SAMPLES:
+    pytest.fail("no samples")

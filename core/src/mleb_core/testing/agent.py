@@ -71,7 +71,7 @@ class AgentContract:
         """submission.csv is there and the grader takes it."""
         job, _ = finished
         grade = grade_submission(job.layout.submission, TINY, data_dir, TinyRegistry())
-        assert grade.valid, grade.reason
+        assert grade.valid, grade.reason or grade.grader_error
 
     def test_leaves_the_data_as_it_was(self, finished: tuple[Job, Outcome], data_dir: Path, tmp_path: Path) -> None:
         """Public files are the bytes that they were."""

@@ -87,14 +87,14 @@ class CompetitionContract:
     ) -> None:
         """The sample submission is accepted and worth nothing."""
         grade = graded(data.public / competition.spec.grading.sample)
-        assert grade.valid, grade.reason
+        assert grade.valid, grade.reason or grade.grader_error
         assert competition.spec.leaderboard.thresholds.medal(grade.score) == "none"
 
     def test_answers_earn_the_best_score(self, competition: Competition, data: CompetitionData, graded: Any) -> None:
         """The answers are accepted, earn gold, and nothing on the board beats them."""
         board = competition.spec.leaderboard
         grade = graded(self.perfect_submission(competition, data))
-        assert grade.valid, grade.reason
+        assert grade.valid, grade.reason or grade.grader_error
         assert board.thresholds.medal(grade.score) == "gold"
         best = [score for score in (board.top, board.gold) if score is not None]
         assert all(grade.score >= s if board.higher_is_better else grade.score <= s for s in best)
