@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from mleb_core.errors import InvalidSubmissionError
 
 __all__ = ["Array", "Flags", "Floats", "Ints", "as_columns", "as_flags", "as_floats", "as_row", "codes", "refuse_rows"]
@@ -89,9 +90,7 @@ def refuse_rows(bad: Flags, what: str, values: npt.ArrayLike) -> None:
         more = int(bad.sum()) - 1
         also = f" ({more} more such rows)" if more else ""
         value = np.asarray(values)[first]
-        raise InvalidSubmissionError(
-            f"row {first + 1} in the order of the sample submission: {what.format(value)}{also}"
-        )
+        raise InvalidSubmissionError(f"scored row {first + 1} in the order of the answers: {what.format(value)}{also}")
 
 
 def _one_column(values: Array) -> Array:

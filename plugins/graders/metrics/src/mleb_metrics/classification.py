@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from mleb_core.errors import GraderError, InvalidSubmissionError
 
+from mleb_core.errors import GraderError, InvalidSubmissionError
 from mleb_metrics.arrays import Flags, Ints, as_columns, as_flags, codes, refuse_rows
 
 __all__ = [
@@ -118,7 +118,7 @@ def macro_f1(truth: npt.ArrayLike, predicted: npt.ArrayLike, *, truncate: bool =
     Source: scikit-learn `f1_score(average="macro", zero_division=0)`.
     """
     if truncate:
-        predicted = np.trunc(np.asarray(predicted, dtype=np.float64))
+        truth, predicted = np.asarray(truth, dtype=np.float64), np.trunc(np.asarray(predicted, dtype=np.float64))
     if np.ndim(truth) == 1 or np.shape(truth)[1] == 1:
         hits, true, guess = _class_counts(truth, predicted)
     else:
@@ -211,7 +211,7 @@ def _leading_number(cell: str, row: int) -> int:
     except (IndexError, ValueError):
         shown = repr(cell if len(cell) <= 40 else cell[:37] + "...")
         raise InvalidSubmissionError(
-            f"row {row} in the order of the sample submission: {shown} does not start with a whole number"
+            f"scored row {row} in the order of the answers: {shown} does not start with a whole number"
         ) from None
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from mleb_core.errors import GraderError, InvalidSubmissionError
 
-from mleb_metrics.arrays import Floats, as_columns, as_row, refuse_rows
+from mleb_core.errors import GraderError, InvalidSubmissionError
+from mleb_metrics.arrays import Floats, as_columns, as_row
 
 __all__ = [
     "EPS",
@@ -39,25 +39,17 @@ def log_loss(truth: npt.ArrayLike, predicted: npt.ArrayLike, *, eps: float = EPS
     return float(np.mean(_binary_losses(*as_row(truth, predicted), eps)))
 
 
-def multi_class_log_loss(
-    truth: npt.ArrayLike, predicted: npt.ArrayLike, *, eps: float = EPS, sum_tolerance: float | None = None
-) -> float:
+def multi_class_log_loss(truth: npt.ArrayLike, predicted: npt.ArrayLike, *, eps: float = EPS) -> float:
     """Log loss of k exclusive classes: mean over rows of -sum over classes of y ln p.
 
     Args:
         truth: 1 in the column of the true class, 0 elsewhere (or probabilities), shape (n, k).
-        predicted: probabilities, shape (n, k).
+        predicted: probabilities, shape (n, k); rows are not rescaled (the grader option `row_sum` checks sums).
         eps: clip.
-        sum_tolerance: refuse a submission with a row whose sum is farther from 1 than this; None: rows may sum to
-            anything and are not rescaled.
-
-    Raises:
-        InvalidSubmissionError: a row does not sum to 1.
 
     Source: scikit-learn `log_loss`.
     """
     a, b = as_columns(truth, predicted)
-    _check_sums(b, sum_tolerance)
     return float(-np.mean(np.sum(a * np.log(_clip(b, eps)), axis=1)))
 
 
@@ -104,25 +96,20 @@ def weighted_multi_label_log_loss(
     return float(np.mean(sums / np.bincount(group, weights=weight)))
 
 
-def kl_divergence(
-    truth: npt.ArrayLike, predicted: npt.ArrayLike, *, eps: float = 1e-15, sum_tolerance: float | None = None
-) -> float:
+def kl_divergence(truth: npt.ArrayLike, predicted: npt.ArrayLike, *, eps: float = 1e-15) -> float:
     """Mean over rows of the Kullback-Leibler divergence sum over classes of p ln(p / q), with 0 where p is 0.
 
     Args:
         truth: votes or probabilities, shape (n, k); each row is divided by its sum to give p.
         predicted: q, shape (n, k), clipped and not rescaled.
         eps: clip of q.
-        sum_tolerance: as in `multi_class_log_loss`.
 
     Raises:
-        InvalidSubmissionError: a row of q does not sum to 1.
         GraderError: a row of the answers has no votes.
 
     Source: Kullback and Leibler, Ann. Math. Stat. 22, 1951; scipy `rel_entr`.
     """
     a, b = as_columns(truth, predicted)
-    _check_sums(b, sum_tolerance)
     votes = a.sum(axis=1, keepdims=True)
     if not (votes > 0).all():
         raise GraderError("a row of the answers has no votes, so it is no distribution")
@@ -160,53 +147,30 @@ def probabilistic_f1(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
 
 
 def laplace_log_likelihood(
-    truth: npt.ArrayLike,
-    predicted: npt.ArrayLike,
-    *,
-    groups: npt.ArrayLike | None = None,
-    times: npt.ArrayLike | None = None,
-    last: int | None = None,
-    min_sigma: float = 70.0,
-    max_error: float = 1000.0,
+    truth: npt.ArrayLike, predicted: npt.ArrayLike, *, min_sigma: float = 70.0, max_error: float = 1000.0
 ) -> float:
     """Mean of -sqrt(2) d / s - ln(sqrt(2) s), with d = min(|truth - prediction|, max_error), s = max(sigma, min_sigma).
 
     Args:
-        truth: shape (n,), or (n, 2) of which the first column is the value; rows whose value is nan are not scored.
+        truth: the value, shape (n,), or (n, 2) of which the first column is the value.
         predicted: the value and its sigma, shape (n, 2); a missing sigma is 0, hence min_sigma.
-        groups: what a row belongs to (a patient), shape (n,); needed with `last`.
-        times: order of a group's rows, shape (n,); needed with `last`.
-        last: score only each group's rows of the latest times, this many of those that have a value.
         min_sigma: floor of sigma, in the unit of the value.
         max_error: cap of the error, in the unit of the value.
 
     Raises:
-        InvalidSubmissionError: the value of a scored row is missing.
-        GraderError: `last` without groups or times, or the answers hold no value.
+        GraderError: the answers lack a value in a row.
 
     Source: the evaluation of the OSIC pulmonary fibrosis challenge (the modified Laplace log likelihood).
     """
     b = np.asarray(predicted, dtype=np.float64)
-    a = np.asarray(truth, dtype=np.float64).reshape(len(b), -1)[:, 0]
     if b.ndim != 2 or b.shape[1] != 2:
         raise ValueError(f"predictions of shape (n, 2) expected, value and sigma; got {b.shape}")
-    scored = np.flatnonzero(~np.isnan(a))
-    if last is not None:
-        if groups is None or times is None:
-            raise GraderError("option last needs the extras groups and times")
-        _, group = np.unique(np.asarray(groups).astype(str)[scored], return_inverse=True)
-        order = np.lexsort((np.asarray(times, dtype=np.float64)[scored], group))
-        sizes = np.bincount(group)
-        # Place from the end of its group: 1 is the latest.
-        place = np.repeat(np.cumsum(sizes), sizes) - np.arange(len(order))
-        scored = np.sort(scored[order[place <= last]])
-    if not len(scored):
-        raise GraderError("the answers hold no value that is scored")
-    missing = np.zeros(len(a), dtype=np.bool_)
-    missing[scored] = np.isnan(b[scored, 0])
-    refuse_rows(missing, "a value is expected, the cell is empty ({})", b[:, 0])
-    sigma = np.maximum(np.nan_to_num(b[scored, 1], nan=0.0, posinf=np.inf, neginf=-np.inf), min_sigma)
-    error = np.minimum(np.abs(a[scored] - b[scored, 0]), max_error)
+    truth = np.asarray(truth, dtype=np.float64)
+    value, guess = as_row(truth[:, 0] if truth.ndim == 2 else truth, b[:, 0])
+    if np.isnan(value).any():
+        raise GraderError("the answers lack a value in a row that is scored")
+    sigma = np.maximum(np.where(np.isnan(b[:, 1]), 0, b[:, 1]), min_sigma)
+    error = np.minimum(np.abs(value - guess), max_error)
     return float(np.mean(-np.sqrt(2) * error / sigma - np.log(np.sqrt(2) * sigma)))
 
 
@@ -217,11 +181,3 @@ def _clip(p: Floats, eps: float) -> Floats:
 def _binary_losses(truth: Floats, predicted: Floats, eps: float) -> Floats:
     p = _clip(predicted, eps)
     return -(truth * np.log(p) + (1 - truth) * np.log(1 - p))
-
-
-def _check_sums(p: Floats, tolerance: float | None) -> None:
-    if tolerance is not None:
-        sums = p.sum(axis=1)
-        refuse_rows(
-            ~(np.abs(sums - 1) <= tolerance), f"probabilities sum to {{}}; 1 within {tolerance:g} is expected", sums
-        )

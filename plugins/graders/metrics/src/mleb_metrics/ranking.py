@@ -4,10 +4,10 @@ from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
-from mleb_core.errors import GraderError
 
+from mleb_core.errors import GraderError
 from mleb_metrics.arrays import as_columns
-from mleb_metrics.tags import Numbers, read_cells
+from mleb_metrics.tags import read_cells
 
 __all__ = ["lwlrap", "map_at_k"]
 
@@ -18,7 +18,6 @@ def map_at_k(
     *,
     k: int,
     separator: str | None = None,
-    numbers: Numbers = "text",
 ) -> float:
     """Mean over rows of average precision at k.
 
@@ -33,10 +32,9 @@ def map_at_k(
         k: length of the lists.
         separator: of the predictions. None: any white space; a text such as " ": exactly that, so that two of them
             in a row make an empty item that takes a rank.
-        numbers: what becomes of predictions that are single numbers throughout; see `read_cells`.
 
     Raises:
-        InvalidSubmissionError: see `read_cells`.
+        GraderError: k is below 1.
 
     Source: Manning et al., Introduction to Information Retrieval, 2008, chapter 8, cut at k.
     """
@@ -45,7 +43,7 @@ def map_at_k(
     if k < 1:
         raise GraderError(f"k: a whole number of at least 1 is expected, got {k}")
     true_lists = [cell.split() for cell in read_cells(truth)]
-    lists = [cell.split(separator)[:k] for cell in read_cells(predicted, numbers)]
+    lists = [cell.split(separator)[:k] for cell in read_cells(predicted)]
     rows = len(true_lists)
     if rows != len(lists) or not rows:
         raise ValueError(f"truth and predictions must have rows, the same number of them; got {rows}, {len(lists)}")

@@ -2,8 +2,8 @@
 
 import numpy as np
 import numpy.typing as npt
-from mleb_core.errors import GraderError, InvalidSubmissionError
 
+from mleb_core.errors import GraderError, InvalidSubmissionError
 from mleb_metrics.arrays import Floats, as_columns, as_floats, as_row
 
 __all__ = ["group_mean_log_mae", "mae", "mean_column_wise_rmse", "mean_column_wise_rmsle", "r2", "rmse", "rmsle"]
@@ -92,7 +92,7 @@ def _logs(truth: Floats, predicted: Floats) -> tuple[Floats, Floats]:
     if low.any():
         row = int(np.argmax(low.reshape(len(low), -1).any(axis=1)))
         raise InvalidSubmissionError(
-            f"row {row + 1} in the order of the sample submission: {predicted[low][0]:g} has no ln(1 + p); "
+            f"scored row {row + 1} in the order of the answers: {predicted[low][0]:g} has no ln(1 + p); "
             "predictions above -1 are expected"
         )
     return np.log1p(truth), np.log1p(predicted)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from mleb_core.errors import GraderError
 
+from mleb_core.errors import GraderError
 from mleb_metrics.arrays import Flags, Floats, as_columns, as_flags, as_row
 
 __all__ = ["mean_column_wise_roc_auc", "roc_auc", "unintended_bias_auc", "weighted_auc"]
