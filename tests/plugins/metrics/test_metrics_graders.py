@@ -1,8 +1,10 @@
 """The graders as users meet them: found over the entry point, fed with files, scoring by the competition's rules."""
 
+import re
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -118,6 +120,14 @@ def score(graders, tmp_path):
 def test_every_metric_is_registered_and_has_a_case(graders):
     assert sorted(graders) == sorted(IDS) == sorted(CASES)
     assert len(set(IDS)) == len(IDS)
+
+
+def test_the_readme_lists_every_metric_with_its_direction(graders):
+    readme = Path(__file__).parents[3] / "plugins/graders/metrics/README.md"
+    rows = re.findall(
+        r"^\| `([a-z0-9-]+)` \| (higher|lower) \|", readme.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    assert sorted(rows) == sorted((id, "higher" if g.higher_is_better else "lower") for id, g in graders.items())
 
 
 @pytest.mark.parametrize("id", IDS)

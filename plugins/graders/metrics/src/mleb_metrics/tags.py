@@ -58,13 +58,20 @@ def _pairs(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> tuple[Ints, Ints, 
     """Both sides' distinct (tag, row) pairs, each coded as tag * rows + row and sorted; and the number of rows."""
     import pandas as pd
 
-    sides = [[cell.split() for cell in read_cells(truth)], [cell.split() for cell in read_cells(predicted)]]
+    sides = read_cells(truth), read_cells(predicted)
     rows = len(sides[0])
     if rows != len(sides[1]) or not rows:
         raise ValueError(f"truth and predictions must have rows, the same number of them; got {rows}, {len(sides[1])}")
-    tags = np.array([*chain.from_iterable(sides[0] + sides[1])], dtype=object)
-    tag_codes, _ = pd.factorize(tags, use_na_sentinel=False)
-    sizes = np.fromiter(map(len, chain(*sides)), dtype=np.int64, count=2 * rows)
+    # One list of all tags and no list a cell: a million small lists would keep the garbage collector busy.
+    tags = " ".join(chain(*sides)).split()
+    sizes = np.fromiter((len(cell.split()) for cell in chain(*sides)), dtype=np.int64, count=2 * rows)
+    tag_codes, _ = pd.factorize(np.array(tags, dtype=object), use_na_sentinel=False)
     pairs = tag_codes.astype(np.int64) * rows + np.repeat(np.tile(np.arange(rows), 2), sizes)
     end = int(sizes[:rows].sum())
-    return np.unique(pairs[:end]), np.unique(pairs[end:]), rows
+    return _distinct(pairs[:end]), _distinct(pairs[end:]), rows
+
+
+def _distinct(values: Ints) -> Ints:
+    """Sorted, each once; much faster here than the hashing of numpy's `unique`."""
+    ordered = np.sort(values)
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
