@@ -32,6 +32,14 @@ def _edition_number(key: str) -> str:
     return key
 
 
+def _regular_expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from None
+    return text
+
+
 EditionNumber = Annotated[str, AfterValidator(_edition_number)]
 
 
@@ -68,6 +76,8 @@ class Column(Strict):
     """Whether an empty cell is allowed."""
     values: tuple[str | int | float | bool, ...] | None = None
     """The only values allowed."""
+    pattern: Annotated[str, AfterValidator(_regular_expression)] | None = None
+    """Regular expression that a label or text must match as a whole; an empty cell that is allowed need not."""
 
 
 class Grading(Strict):

@@ -1,5 +1,6 @@
 """Cells: what each column of a submission must hold, and its values as arrays."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -287,6 +288,10 @@ def _as_text(
         known = {_label(v) if label else _text(v) for v in rule.values}
         good = np.array([w in known for w in words[:-1]] + [True], dtype=bool)
         _refuse(~good[codes], column, f"{{}} is none of {_listed(rule.values)}")
+    if rule.pattern is not None:
+        fits = re.compile(rule.pattern).fullmatch
+        good = np.array([fits(w) is not None for w in words[:-1]] + [True], dtype=bool)
+        _refuse(~good[codes], column, f"{{}} does not match {rule.pattern}")
     return values
 
 
