@@ -1,6 +1,8 @@
 """Plugins as real packages: what works is found, what is broken is told and stops nothing else."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -91,8 +93,29 @@ def test_a_third_party_s_competition_agent_and_grader_make_a_graded_report(third
     for run in report["runs"]:
         scores[run["key"]["agent"], run["key"]["seed"]] = run["competition_report"]["score"]
     assert scores == {("parity", 0): 1.0, ("parity", 1): 1.0, ("parity/inverted", 0): 0.0, ("parity/inverted", 1): 0.0}
-    # Four runs were observed, and an observer that raises lost none of them.
-    assert len(observed.read_text().splitlines()) == 4
+    # Each run was observed twice and the group once; an observer that raises lost none of them.
+    seen = [line.split()[0] for line in observed.read_text().splitlines()]
+    assert sorted(seen) == ["finished"] * 4 + ["group"] + ["started"] * 4
+    assert seen[-1] == "group"
     events = [path.read_text() for path in (tmp_path / "runs").glob("*/*/*/*/events.jsonl")]
     assert len(events) == 4
     assert all("the observer is ill" in text for text in events)
+
+
+def test_a_third_party_s_engine_spreads_the_runs(thirdparty, tmp_path):
+    places = ["--output", str(tmp_path / "runs"), "--data-dir", str(tmp_path / "data")]
+    asked = ["--plugin", "parity", "-c", "thirdparty-parity", "--seeds", "2", "--engine", "one-by-one"]
+    result = thirdparty.mleb("eval", *asked, *places, "--json")
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["group"]["engine"] == "one-by-one"
+    assert report["counts"]["valid"] == 2
+
+
+def test_a_third_party_runs_the_contract_suites(thirdparty, tmp_path):
+    """As CONTRIBUTING.md says: three lines each, found over entry points."""
+    suites = Path(__file__).parents[1] / "fixtures/mleb-plugin-thirdparty/contracts.py"
+    shutil.copy(suites, tmp_path / "test_contracts.py")
+    result = thirdparty.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path))
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert "passed" in result.stdout
