@@ -155,9 +155,17 @@ def show_group_reports(reports: Sequence[GroupReport]) -> None:
         if any(edition != 1 for edition in report.editions):
             editions = ", ".join(map(str, report.editions))
             print_line(f"{clean(report.group.name)}: editions {editions}; edition 1 is as published")
-        for label, issues in report.known_issues.items():
-            for issue in issues:
-                print_line(f"known issue of {label}: {clean(issue)}")
+        for issue, labels in _by_issue(report).items():
+            print_line(f"known issue of {', '.join(map(clean, labels))}: {clean(issue)}")
+
+
+def _by_issue(report: GroupReport) -> dict[str, list[str]]:
+    """Competitions by known issue: what several share is said once."""
+    found: dict[str, list[str]] = {}
+    for label, issues in report.known_issues.items():
+        for issue in issues:
+            found.setdefault(issue, []).append(label)
+    return found
 
 
 class Steps:
