@@ -1,0 +1,30 @@
+"""Transactions are split by time: the last days are test, and what each customer bought in them is the answer."""
+
+import pandas as pd
+
+from mleb_core.errors import PreparationError
+from mleb_core.prepare import Preparation, need_columns, read_csv, write_csv
+
+
+def prepare(context: Preparation) -> None:
+    """Hide the last days of the transactions: edition 1 as published eight of them, edition 2 seven.
+
+    Edition 1 reads article ids as numbers, as published, and so loses their leading zeros; edition 2 keeps them.
+    """
+    context.recipe()
+    path = context.raw / "transactions_train.csv"
+    # 31 million rows: as categories, repeated texts are kept once.
+    article = "integer" if context.edition == 1 else "category"
+    bought = read_csv(path, dtype={"t_dat": "category", "customer_id": "category", "article_id": article})
+    need_columns(bought, ["t_dat", "customer_id", "article_id"], str(path))
+    try:
+        days = pd.to_datetime(bought["t_dat"].cat.categories)
+    except ValueError as error:
+        raise PreparationError(f"{path}: column 't_dat' holds no dates: {error}") from None
+    first = days.max() - pd.Timedelta(days=7 if context.edition == 1 else 6)
+    is_test = bought["t_dat"].isin(bought["t_dat"].cat.categories[days >= first])
+    write_csv(bought, context.public / "transactions_train.csv", rows=(~is_test).to_numpy().nonzero()[0])
+
+    test = bought.loc[is_test, ["customer_id", "article_id"]].astype(str)
+    answers = test.groupby("customer_id", sort=True)["article_id"].agg(" ".join)
+    write_csv(answers.rename("prediction").reset_index(), context.private / "answers.csv")
