@@ -88,7 +88,7 @@ class Grading(Strict):
     answers: str = "answers.csv"
     """The private truth, relative to the private directory."""
     sample: str = "sample_submission.csv"
-    """The sample submission, relative to the public directory."""
+    """The sample submission, relative to the public directory; `../private/...` where agents do not get it."""
     id: tuple[str, ...] = ("id",)
     """Columns that name a row, together unique."""
     columns: dict[str, Column] = {}

@@ -95,7 +95,7 @@ class Registry:
         return competition.in_edition(int(edition))
 
     def split(self, name: str) -> list[Competition]:
-        """The competitions of a split: its name, an alias, or a text file with an id a line (# comments).
+        """The competitions of a split: its name, an alias, a category, or a text file with an id a line (# comments).
 
         Raises:
             UnknownIdError: no such split, or the file names an unknown competition.
@@ -104,11 +104,14 @@ class Registry:
         ids: Iterable[str]
         if (known := SPLIT_ALIASES.get(name, name)) in splits:
             ids = splits[known]
+        elif known in (categories := {competition.category for competition in self.competitions.values()}):
+            ids = [competition.id for competition in self.competitions.values() if competition.category == known]
         elif Path(name).is_file():
             lines = (line.partition("#")[0].strip() for line in Path(name).read_text(encoding="utf-8").splitlines())
             ids = dict.fromkeys(line for line in lines if line)
         else:
-            raise UnknownIdError("split", name, [*splits, *(a for a, s in SPLIT_ALIASES.items() if s in splits)])
+            aliases = (alias for alias, split in SPLIT_ALIASES.items() if split in splits)
+            raise UnknownIdError("split", name, [*splits, *aliases, *categories])
         return [self.competition(id) for id in ids]
 
     def scaffold(self, agent: str) -> tuple[Scaffold, AgentId]:
