@@ -20,6 +20,7 @@ def render_instructions(*, limits: Limits, sample: str) -> str:
         limits: what the run may use.
         sample: the sample submission's path below the data directory; one that leads out of it is not the agent's.
     """
+    time = _duration(limits.time_s)
     steps = f" and {limits.steps} steps" if limits.steps is not None else ""
     example = (
         ""
@@ -32,7 +33,7 @@ You are given a machine-learning competition. Solve it as well as you can and ha
 What you have
 - {{data}} holds the data. Read {{data}}/description.md first: it states the task, the files, the metric and
   the format of a submission. Do not change anything there.
-{example}- You have {_duration(limits.time_s)}{steps}. When the time is up you are stopped, and what you have handed in counts.
+{example}- You have {time}{steps}. When the time is up you are stopped, and what you have handed in counts.
 
 What you hand in
 - Write your predictions to {{submission}}/submission.csv. Write it early and replace it whenever you improve it:
