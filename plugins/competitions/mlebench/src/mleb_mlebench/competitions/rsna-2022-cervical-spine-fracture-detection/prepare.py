@@ -4,8 +4,6 @@ import random
 from collections.abc import Collection
 from typing import NamedTuple
 
-import pandas as pd
-
 from mleb_core.errors import PreparationError
 from mleb_core.prepare import Preparation, copy_files, files_below, need_columns, random_split, read_csv, write_csv
 
@@ -68,7 +66,7 @@ def drawn(studies: list[str], boxed: list[str], segmented: list[str]) -> Train:
         boxed: those with boxes, sorted.
         segmented: those with a segmentation, sorted.
     """
-    generator = random.Random(0)  # noqa: S311 - as published
+    generator = random.Random(0)  # as published
     both = [id for id in boxed if id in set(segmented)]
     n_both, n_boxed, n_segmented, n = (round(0.1 * len(ids)) for ids in (both, boxed, segmented, studies))
     first = generator.sample(both, n_both)

@@ -38,7 +38,7 @@ def is_test(labels: "pd.Series[str]") -> NDArray[np.bool_]:
     label with one row goes to test with probability 0.1 (one generator for all, labels by first appearance). A random
     tenth of all rows that are left is test.
     """
-    codes, names = pd.factorize(labels)
+    codes, _ = pd.factorize(labels)
     rows_by_label = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
     single = np.random.default_rng(0)
     part = np.full(len(labels), "", dtype=object)
