@@ -7,9 +7,10 @@ __all__ = ["registered"]
 
 def registered() -> list[Grader]:
     """All graders of this folder; a new module gets one line here."""
-    from mleb_mlebench.graders import molecules, visits
+    from mleb_mlebench.graders import molecules, toxicity, visits
 
     return [
         *molecules.GRADERS,
+        *toxicity.GRADERS,
         *visits.GRADERS,
     ]
