@@ -15,7 +15,7 @@ FLOORS = [
     ["leaderboard", "layout", "agent"],
     ["prepare.recipe", "competition_spec", "competition"],
     ["run", "grading.protocol"],
-    ["instructions", "grading.read", "grading.table", "grading"],
+    ["instructions", "obfuscate", "grading.read", "grading.table", "grading"],
     ["hookspecs", "runner", "engine", "report"],
     ["plugins"],
     ["registry"],
