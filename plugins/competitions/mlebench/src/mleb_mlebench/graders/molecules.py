@@ -33,6 +33,8 @@ class RepeatedRowsCount(TableGrader):
         """One row of the answers for each row of the submission, in its order."""
         import numpy as np
 
+        from mleb_core.grading.ids import row_name
+
         ids = list(task.grading.id)
         again = table.duplicated(ids).to_numpy()
         first, order = super().align(table[~again], answers, scored, task, own)
@@ -45,8 +47,7 @@ class RepeatedRowsCount(TableGrader):
             if differs.any():
                 row = int(np.argmax(differs))
                 raise InvalidSubmissionError(
-                    f"row {row + 1} ({', '.join(f'{id} {table[id].iloc[row]!r}' for id in ids)}), column {name!r}: "
-                    "the id stands there already with another prediction"
+                    f"{row_name(table, ids, row)}, column {name!r}: the id stands there already with another prediction"
                 )
         answer = np.empty(len(order), dtype=np.intp)
         answer[order] = np.arange(len(order))

@@ -9,14 +9,16 @@ from mleb_core.prepare import Preparation, need_columns, read_csv, write_csv
 def prepare(context: Preparation) -> None:
     """Hide the last days of the transactions: edition 1 as published eight of them, edition 2 seven.
 
-    Edition 1 reads article ids as numbers, as published, and so loses their leading zeros; edition 2 keeps them.
+    Read as numbers, as published, article ids lose their leading zeros; edition 2 writes all ten digits.
     """
     context.recipe()
     path = context.raw / "transactions_train.csv"
     # 31 million rows: as categories, repeated texts are kept once.
-    article = "integer" if context.edition == 1 else "category"
-    bought = read_csv(path, dtype={"t_dat": "category", "customer_id": "category", "article_id": article})
+    bought = read_csv(path, dtype={"t_dat": "category", "customer_id": "category", "article_id": "integer"})
     need_columns(bought, ["t_dat", "customer_id", "article_id"], str(path))
+    if context.edition > 1:
+        articles = bought["article_id"].astype("category")
+        bought["article_id"] = articles.cat.rename_categories([f"{n:010d}" for n in articles.cat.categories])
     try:
         days = pd.to_datetime(bought["t_dat"].cat.categories)
     except ValueError as error:
