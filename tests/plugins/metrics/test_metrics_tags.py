@@ -44,6 +44,12 @@ def test_unknown_tags_can_be_dropped(rows):
     expected = 2 * hits / (2 * hits + extra + missed) if hits + extra + missed else 0
     got = tag_micro_f1(column(*(t for t, _ in rows)), column(*(p for _, p in rows)), ignore_unknown=True)
     assert got == pytest.approx(expected, abs=1e-12)
+    each = [
+        2 * len(t & p) / (len(t) + len(p & known)) if t or p & known else 0
+        for t, p in zip(truth, predicted, strict=True)
+    ]
+    got = tag_sample_f1(column(*(t for t, _ in rows)), column(*(p for _, p in rows)), ignore_unknown=True)
+    assert got == pytest.approx(sum(each) / len(each), abs=1e-12)
 
 
 def test_order_repeats_and_kind_of_white_space_do_not_matter():

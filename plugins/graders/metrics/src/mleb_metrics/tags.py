@@ -28,17 +28,22 @@ def tag_micro_f1(truth: npt.ArrayLike, predicted: npt.ArrayLike, *, ignore_unkno
     return 2 * len(np.intersect1d(true, guess, assume_unique=True)) / below if below else 0.0
 
 
-def tag_sample_f1(truth: npt.ArrayLike, predicted: npt.ArrayLike, *, empty_rows: float = 0.0) -> float:
+def tag_sample_f1(
+    truth: npt.ArrayLike, predicted: npt.ArrayLike, *, empty_rows: float = 0.0, ignore_unknown: bool = False
+) -> float:
     """Plain mean over rows of each row's F1 = 2 |T and P| / (|T| + |P|).
 
     Args:
         truth: as in `tag_micro_f1`.
         predicted: as in `tag_micro_f1`.
         empty_rows: what a row counts that is empty on both sides.
+        ignore_unknown: as in `tag_micro_f1`.
 
     Source: scikit-learn `f1_score(average="samples")` after `MultiLabelBinarizer`.
     """
     true, guess, rows = _pairs(truth, predicted)
+    if ignore_unknown:
+        guess = guess[np.isin(guess // rows, true // rows)]
     hits = np.intersect1d(true, guess, assume_unique=True)
     n_true, n_guess, n_hits = (np.bincount(pairs % rows, minlength=rows) for pairs in (true, guess, hits))
     below = n_true + n_guess
