@@ -16,11 +16,13 @@ def prepare(context: Preparation) -> None:
     # 31 million rows: as categories, repeated texts are kept once.
     bought = read_csv(path, dtype={"t_dat": "category", "customer_id": "category", "article_id": "integer"})
     need_columns(bought, ["t_dat", "customer_id", "article_id"], str(path))
+    if bought.empty:
+        raise PreparationError(f"{path} has no rows; purchases are expected there")
     if context.edition > 1:
         articles = bought["article_id"].astype("category")
         bought["article_id"] = articles.cat.rename_categories([f"{n:010d}" for n in articles.cat.categories])
     try:
-        days = pd.to_datetime(bought["t_dat"].cat.categories)
+        days = pd.to_datetime(bought["t_dat"].cat.categories, format="%Y-%m-%d")
     except ValueError as error:
         raise PreparationError(f"{path}: column 't_dat' holds no dates: {error}") from None
     first = days.max() - pd.Timedelta(days=7 if context.edition == 1 else 6)

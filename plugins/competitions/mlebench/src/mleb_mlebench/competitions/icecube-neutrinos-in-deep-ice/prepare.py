@@ -22,6 +22,8 @@ def prepare(context: Preparation) -> None:
     path = context.raw / "train_meta.parquet"
     if not path.is_file():
         raise PreparationError(f"{path} is missing; a parquet table is expected there")
+    if not (context.raw / "train").is_dir():
+        raise PreparationError(f"{context.raw / 'train'} is missing; a folder of batch files is expected there")
     try:
         source = pq.ParquetFile(path)
         columns = [name for name in source.schema_arrow.names if not name.startswith("__index_level_")]
@@ -29,7 +31,7 @@ def prepare(context: Preparation) -> None:
             raise PreparationError(f"{path} has no column {missing[0]!r}; it has: {', '.join(columns)}")
         batches = source.read(["batch_id"])["batch_id"].unique().to_pylist()  # in order of appearance
         chosen = {batches[i] for i in grouped_split(batches, 0.1).test}
-        test_ids = pa.array(sorted(chosen))
+        test_ids = pa.array(sorted(chosen), source.schema_arrow.field("batch_id").type)
         tests = []
         schema = pa.schema([source.schema_arrow.field(name) for name in columns])
         with pq.ParquetWriter(context.public / "train_meta.parquet", schema) as writer:

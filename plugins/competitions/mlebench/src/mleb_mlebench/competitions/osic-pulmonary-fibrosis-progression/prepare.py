@@ -3,12 +3,13 @@
 import pandas as pd
 
 from mleb_core.errors import PreparationError
-from mleb_core.prepare import Preparation, write_csv
+from mleb_core.prepare import Preparation, need_columns, write_csv
 
 
 def prepare(context: Preparation) -> None:
     """Write the first visits, and a row for each test patient and week from the earliest to the latest of them all."""
     test = context.recipe().test
+    need_columns(test, ["Patient", "Weeks", "FVC"], "train.csv")
     if test.duplicated(["Patient", "Weeks"]).any():
         row = test[test.duplicated(["Patient", "Weeks"])].iloc[0]
         raise PreparationError(f"train.csv: patient {row['Patient']} has week {row['Weeks']} twice, once is expected")

@@ -27,7 +27,7 @@ def prepare(context: Preparation) -> None:
             continue
         if name not in secret:
             pairs.append((f"{raw}/{file}", f"{context.public}/test/{file}"))
-        if name == TRUTH:
+        if name == TRUTH and file.count("/") == 2:
             truths.append(file.split("/"))
     copy_files(pairs, own=context.own_raw)
 
