@@ -17,7 +17,7 @@ from mleb_core.competition import Competition
 from mleb_core.errors import NotPreparedError, RunGroupError, UsageError
 from mleb_core.execute import Executor, read_run
 from mleb_core.grading.pool import GradingPool
-from mleb_core.layout import GroupLayout, group_name, write_whole
+from mleb_core.layout import GroupLayout, group_name, remove_unfinished, write_whole
 from mleb_core.prepare import data_digest, prepare, require_prepared
 from mleb_core.registry import Registry
 from mleb_core.report.build import group_report
@@ -297,6 +297,7 @@ def _carry_out(
         gaps = ", ".join(name for name, kept in vars(runner.isolation).items() if not kept)
         notice(f"runner {runner.id} does not isolate agents ({gaps}); use it for code that you trust")
     with _held(directory), GradingPool(workers=min(workers, 4)) as pool:
+        remove_unfinished(directory)
         executor = Executor(group, GroupLayout(directory), registry, pool, on_change)
         for _ in engine.spread(keys, executor, workers=workers, stop=stop):
             pass

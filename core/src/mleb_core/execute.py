@@ -23,7 +23,7 @@ from mleb_core.errors import (
 )
 from mleb_core.grading.pool import GradingPool
 from mleb_core.instructions import render_instructions
-from mleb_core.layout import CompetitionData, GroupLayout, RunLayout, write_whole
+from mleb_core.layout import CompetitionData, GroupLayout, RunLayout, remove_unfinished, write_whole
 from mleb_core.registry import Registry
 from mleb_core.report.build import competition_report, human_scores, run_report
 from mleb_core.report.models import CompetitionReport, RunReport
@@ -69,6 +69,7 @@ class Executor:
         layout = self.layout.run(key.competition, key.agent, key.seed)
         try:
             layout.root.mkdir(parents=True, exist_ok=True)
+            remove_unfinished(layout.root)
             return self._carry(self._taken_up(key, layout), layout, stop)
         except OSError as error:
             where = error.filename or layout.root

@@ -15,7 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CompetitionData", "GroupLayout", "RunLayout", "default_data_dir", "write_json", "write_whole"]
+__all__ = [
+    "CompetitionData",
+    "GroupLayout",
+    "RunLayout",
+    "default_data_dir",
+    "remove_unfinished",
+    "write_json",
+    "write_whole",
+]
 
 
 def default_data_dir() -> Path:
@@ -56,6 +64,16 @@ def write_whole(path: Path, content: bytes | str, *, durable: bool = True) -> No
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what `write_whole` was at work on in a folder when its process was killed.
+
+    Raises:
+        OSError: a file cannot be removed.
+    """
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:

@@ -1,7 +1,7 @@
 """The obfuscated form of a competition: the same task without title, story or source.
 
-The paper's contamination study asks whether an agent does worse when it cannot recognise the competition. The text is not
-written twice: a description.md names its subject only in the title and under `## Background`, and these are left out.
+The paper's contamination study asks whether an agent does worse when it cannot recognise the competition. The text is
+not written twice: a description.md names its subject only in the title and under `## Background`, which are left out.
 """
 
 import hashlib

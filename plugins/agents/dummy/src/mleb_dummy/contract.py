@@ -105,9 +105,12 @@ def _can_write(path: Path) -> bool:
 
 
 def _found(environ: Mapping[str, str]) -> dict[str, list[str]]:
-    """Answers and other runs within sight: next to the parents of the data, the submission and the home."""
-    answers: set[str] = set()
-    runs: set[str] = set()
+    """Answers and other runs within sight: next to the parents of the data, the submission and the home.
+
+    The nearest come first, so that a crowded directory far up does not push them off the list.
+    """
+    answers: dict[str, None] = {}
+    runs: dict[str, None] = {}
     own = [Path(environ[v]).resolve() for v in ("MLEB_SUBMISSION", "HOME", "MLEB_LOGS") if environ.get(v)]
     starts = [Path(environ[v]) for v in ("MLEB_DATA", "MLEB_SUBMISSION", "HOME") if environ.get(v)]
     for start in starts:
@@ -117,16 +120,16 @@ def _found(environ: Mapping[str, str]) -> dict[str, list[str]]:
                 name = path.name.lower()
                 if name == "private" or "answers" in name:
                     if _can_read(path):
-                        answers.add(entry)
+                        answers[entry] = None
                 elif _is_run(path) and not _holds(path, own):
-                    runs.add(entry)
+                    runs[entry] = None
     mine = Path(environ["HOME"]).resolve() if environ.get("HOME") else None
     homes = {e for e in _listing(Path("/home")) if Path(e).resolve() != mine and _can_read(Path(e))}
     if mine is not None:
         homes -= {str(p) for p in mine.parents}
     return {
-        "answers": sorted(answers)[:MAX_LISTED],
-        "runs": sorted(runs)[:MAX_LISTED],
+        "answers": list(answers)[:MAX_LISTED],
+        "runs": list(runs)[:MAX_LISTED],
         "homes": sorted(homes)[:MAX_LISTED],
     }
 
