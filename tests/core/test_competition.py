@@ -219,3 +219,13 @@ def test_whose_leaderboard_it_is_is_told(folder: Path):
     assert Competition(folder).spec.leaderboard.kind == "humans"
     told = replaced(folder, "teams = 120", 'teams = 120\nkind = "reference-models"')
     assert told.spec.leaderboard.kind == "reference-models"
+
+
+def test_published_checksums_of_prepared_files_hold_for_edition_1_alone(tmp_path):
+    folder = tmp_path / "apples"
+    folder.mkdir()
+    sums = {name: name[0] * 32 for name in ("a.csv", "b.csv")}
+    text = '[checksums]\nzip = "{0}"\n[checksums.public]\n"a.csv" = "{0}"\n[editions.2]\ntitle = "Repaired"\n'
+    (folder / "competition.toml").write_text(text.format(sums["a.csv"]))
+    assert Competition(folder).document["checksums"] == {"zip": sums["a.csv"], "public": {"a.csv": sums["a.csv"]}}
+    assert Competition(folder, 2).document["checksums"] == {"zip": sums["a.csv"]}

@@ -30,7 +30,8 @@ class Competition:
     """A competition in one edition.
 
     Edition 1 is the competition as published; a later edition repairs known leaks and faults: the table
-    `[editions.N]` of competition.toml, merged over the rest (tables merge, everything else replaces).
+    `[editions.N]` of competition.toml, merged over the rest (tables merge, everything else replaces). The checksums of
+    prepared files are those of edition 1 alone.
     """
 
     def __init__(self, folder: Path | str, edition: int = 1) -> None:
@@ -73,6 +74,9 @@ class Competition:
         if self.edition not in changes:
             known = ", ".join(map(str, (1, *sorted(changes))))
             raise UsageError(f"{self.id} has no edition {self.edition}; it has: {known}")
+        published = document.get("checksums")
+        if isinstance(published, dict):  # the download's stays: prepared files are not those that were published
+            document["checksums"] = {key: value for key, value in published.items() if key == "zip"}
         return _merged(document, changes[self.edition])
 
     @cached_property
