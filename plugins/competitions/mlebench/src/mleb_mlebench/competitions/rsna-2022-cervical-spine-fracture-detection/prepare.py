@@ -67,11 +67,11 @@ def drawn(studies: list[str], boxed: list[str], segmented: list[str]) -> Train:
         segmented: those with a segmentation, sorted.
     """
     generator = random.Random(0)  # as published
-    both = [id for id in boxed if id in set(segmented)]
+    both = [id for id in boxed if id in segmented]
     n_both, n_boxed, n_segmented, n = (round(0.1 * len(ids)) for ids in (both, boxed, segmented, studies))
     first = generator.sample(both, n_both)
-    second = generator.sample([id for id in segmented if id not in set(both)], n_segmented - n_both)
-    third = generator.sample([id for id in boxed if id not in set(both)], n_boxed - n_both)
+    second = generator.sample([id for id in segmented if id not in both], n_segmented - n_both)
+    third = generator.sample([id for id in boxed if id not in both], n_boxed - n_both)
     chosen = {*first, *second, *third}
     rest = generator.sample([id for id in studies if id not in chosen], n - len(chosen))
     return Train({*chosen, *rest}, {*first, *third}, {*first, *second})

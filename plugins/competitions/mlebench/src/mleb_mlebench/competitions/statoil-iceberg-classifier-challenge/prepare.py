@@ -21,7 +21,10 @@ def prepare(context: Preparation) -> None:
     """
     context.progress("reading train.json.7z")
     with open_archive(context.raw / "train.json.7z", context.work).open("data/processed/train.json") as stream:
-        samples: list[Sample] = json.load(stream)
+        try:
+            samples: list[Sample] = json.load(stream)
+        except ValueError as error:
+            raise PreparationError(f"train.json.7z: data/processed/train.json is no JSON: {error}") from None
     fields = list(_first_of_list(context, "test.json.7z", "data/processed/test.json"))
     for number, sample in enumerate(samples, 1):
         if absent := [name for name in ("is_iceberg", *fields) if name not in sample]:
