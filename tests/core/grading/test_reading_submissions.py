@@ -192,3 +192,8 @@ def test_answers_that_cannot_be_read_are_the_graders_fault(tmp_path, submit, con
 def test_a_fingerprint_is_the_sha256_of_the_bytes(submit):
     digest, size = fingerprint(submit(b"abc"))
     assert (digest, size) == ("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", 3)
+
+
+def test_a_column_that_usecols_wants(submit):
+    assert "column 'tags' is missing" in refused(submit("id,y\na,1\n"), usecols=["id", "tags"])
+    assert list(read_submission(submit("y,more,id\n1,x,a\n"), usecols=["id", "y"])) == ["y", "id"]

@@ -150,6 +150,8 @@ def _parsed(stream: BinaryIO, path: Path, read_csv: dict[str, Any]) -> pd.DataFr
         if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error)):
             expected, line, saw = found.groups()
             problem = f"line {line} has {saw} cells where {expected} are expected; quote texts that hold commas"
+        elif found := re.search(r"columns expected but not found: \[(.*?)(?:,.*)?\]", str(error)):  # of `usecols`
+            problem = f"column {found[1]} is missing"
         else:
             problem = f"it is not CSV: {_one_line(error)}"
         raise InvalidSubmissionError(f"{named(path)}: {problem}") from None
