@@ -1,6 +1,6 @@
 """Metrics of sets of words."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +8,9 @@ import numpy.typing as npt
 __all__ = ["mean_word_jaccard"]
 
 
-def mean_word_jaccard(truth: npt.ArrayLike, predicted: npt.ArrayLike, *, both_empty: float | None = 0.0) -> float:
+def mean_word_jaccard(
+    truth: npt.ArrayLike, predicted: npt.ArrayLike, *, both_empty: float | Literal["undefined"] = 0.0
+) -> float:
     """Plain mean over rows of |A and B| / |A or B|, A and B the sets of words of the two texts.
 
     Words are what white space separates (`str.split`, so tabs, line ends and no-break spaces count), in lower case
@@ -17,13 +19,13 @@ def mean_word_jaccard(truth: npt.ArrayLike, predicted: npt.ArrayLike, *, both_em
     Args:
         truth: texts, shape (n,).
         predicted: texts, shape (n,).
-        both_empty: what a row counts in which neither text has a word; None: such a row leaves the whole score
-            undefined, and the function gives NaN.
+        both_empty: what a row counts in which neither text has a word; "undefined": such a row leaves the whole
+            score undefined, and the function gives NaN.
 
     Source: Jaccard 1912; Kaggle's "word-level Jaccard score" of tweet-sentiment-extraction (2020).
     """
     left, right = _texts(truth), _texts(predicted)
-    empty = float("nan") if both_empty is None else both_empty
+    empty = float("nan") if both_empty == "undefined" else both_empty
     scores = np.full(len(left), empty, dtype=np.float64)
     for row, (a, b) in enumerate(zip(left, right, strict=True)):
         one, other = set(a.lower().split()), set(b.lower().split())
