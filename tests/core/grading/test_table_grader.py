@@ -161,6 +161,7 @@ def test_ids_of_one_kind_are_found(grade, seen, answers, submission):
         ("9007199254740993,2,1", "9007199254740992,2,1", "unknown"),
         ("18446744073709551615,2,1", "-1,2,1", "row 1 (id -1): the id is unknown"),
         ("1,2,3", "1,2,inf", "row 3 (id inf): the id is unknown"),
+        ("1,2,3", f"1,2,{10**400}", "row 3 (id "),
     ],
 )
 def test_ids_that_are_not_the_same_are_not_taken_for_each_other(refusal, answers, submission, expected):
@@ -213,6 +214,10 @@ def test_a_million_rows_in_any_order(grade, seen):
         ({"type": "integer"}, "1,2.5,3", "row 2 (id 'b'), column 'y': 2.5 is not a whole number"),
         ({"type": "integer"}, "1,,3", "row 2 (id 'b'), column 'y': the cell is empty"),
         ({"type": "integer"}, "1,two,3", "'two' is not a number"),
+        ({"type": "number"}, f"1,{10**400},3", "row 2 (id 'b'), column 'y'"),
+        ({"type": "number"}, f"1,{-(10**400)},3", "row 2 (id 'b'), column 'y'"),
+        ({"type": "integer"}, f"{10**400},2,3", "row 1 (id 'a'), column 'y'"),
+        ({"type": "boolean"}, f"1,0,{10**400}", "row 3 (id 'c'), column 'y'"),
         ({"type": "integer", "missing": True}, "1,,3.5", "row 3 (id 'c'), column 'y': 3.5 is not a whole number"),
         ({"type": "integer", "values": [1, 2]}, "1,2,3", "row 3 (id 'c'), column 'y': 3 is none of 1, 2"),
         ({"type": "boolean"}, "True,maybe,False", "row 2 (id 'b'), column 'y': 'maybe' is neither true nor false"),

@@ -11,7 +11,7 @@ import pandas as pd
 from mleb_core.competition_spec import Column
 from mleb_core.errors import GraderError, InvalidSubmissionError
 from mleb_core.grading.ids import row_name
-from mleb_core.grading.read import short
+from mleb_core.grading.read import short, to_numbers
 
 __all__ = ["check_cells", "check_row_sums", "column_rules", "stack", "truth_cells"]
 
@@ -236,7 +236,7 @@ def _as_numbers(column: "pd.Series[Any]", empty: Mask) -> npt.NDArray[np.float64
     texts = column.astype(object)
     if pd.api.types.infer_dtype(texts, skipna=True) == "boolean":  # True and False beside empty cells
         return texts.to_numpy(dtype=np.float64)
-    numbers = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64)
+    numbers = to_numbers(texts).to_numpy(dtype=np.float64)
     _refuse(np.isnan(numbers) & ~empty, column, "{} is not a number")
     return numbers
 

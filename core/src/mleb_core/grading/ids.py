@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from mleb_core.errors import GraderError, InvalidSubmissionError
-from mleb_core.grading.read import short
+from mleb_core.grading.read import short, to_numbers
 
 __all__ = ["align_by_id", "check_columns", "row_name"]
 
@@ -149,7 +149,7 @@ def _comparable(answers: "pd.Series[Any]", submission: "pd.Series[Any]") -> tupl
         # numbers lacks it, so that what pandas lost of '007' cannot change the verdict.
         return _texts(answers), _texts(submission)
     if not _is_number(submission):
-        submission = pd.to_numeric(submission, errors="coerce")  # what is no number becomes NaN: unknown
+        submission = to_numbers(submission)  # what is no number becomes NaN: unknown
     left, right = answers.to_numpy(), submission.to_numpy()
     if left.dtype.kind == right.dtype.kind:
         return left, right

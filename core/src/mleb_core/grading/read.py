@@ -8,6 +8,7 @@ value's type depends on the file and not on where pandas happens to cut it.
 import codecs
 import csv
 import io
+import math
 import re
 import threading
 from collections import Counter, OrderedDict
@@ -19,7 +20,7 @@ import pandas as pd
 from mleb_core.errors import GraderError, InvalidSubmissionError
 from mleb_core.grading.files import MAX_BYTES, named, open_submission
 
-__all__ = ["read_answers", "read_submission", "short"]
+__all__ = ["read_answers", "read_submission", "short", "to_numbers"]
 
 _CHUNK = 1024**2
 _HEADER_BYTES = 4 * 1024**2
@@ -92,6 +93,23 @@ def short(value: object, limit: int = 60) -> str:
     item = getattr(value, "item", None)
     text = repr(item() if item else value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def to_numbers(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Cells as numbers; what is no number becomes NaN, a whole number beyond every float becomes infinite."""
+    try:
+        return pd.to_numeric(column, errors="coerce")
+    except OverflowError:  # pandas 3 reads a number of hundreds of digits as a Python integer
+        return pd.to_numeric(column.map(_bounded), errors="coerce")
+
+
+def _bounded(value: object) -> object:
+    if isinstance(value, int):
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
+    return value
 
 
 def _check_text(stream: BinaryIO, path: Path) -> None:
