@@ -19,6 +19,8 @@ FLOORS = [
     ["hookspecs", "runner", "engine", "report"],
     ["plugins"],
     ["registry"],
+    ["prepare.archives", "prepare.checksums", "prepare.files", "prepare.lock", "prepare.problems"],
+    ["kaggle"],
     ["prepare", "grading.worker"],
     ["execute"],
     ["evaluate"],

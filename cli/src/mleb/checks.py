@@ -139,30 +139,27 @@ def _gpus() -> Finding:
 
 
 def _kaggle(env: Mapping[str, str], home: Path) -> Finding:
-    """Where the Kaggle client looks for credentials, in its order. What they are is never shown."""
+    """Whether there are credentials where `mleb prepare` looks for them. What they are is never shown."""
+    from mleb_core.errors import MlebError
+    from mleb_core.kaggle.credentials import find_credentials, how_to_get
+
     what = "Kaggle credentials"
-    directory = Path(env.get("KAGGLE_CONFIG_DIR") or home / ".kaggle")
-    token, file = home / ".kaggle" / "access_token", directory / "kaggle.json"
-    if env.get("KAGGLE_API_TOKEN"):
-        return Finding(what, "ok", "in KAGGLE_API_TOKEN")
-    if token.is_file():
-        return _private(what, token)
-    if env.get("KAGGLE_USERNAME") and env.get("KAGGLE_KEY"):
-        return Finding(what, "ok", "in KAGGLE_USERNAME and KAGGLE_KEY")
-    if file.is_file():
-        return _private(what, file)
-    advice = f"needed for downloads only: make a token at kaggle.com/settings, put it into {token} or KAGGLE_API_TOKEN"
+    try:
+        found = find_credentials(env, home)
+    except MlebError as error:
+        return Finding(what, "problem", str(error), "mend it or remove it; if it belongs to you: chmod 600")
+    if found is not None:
+        return Finding(what, "ok", f"in {found.place}") if found.path is None else _private(what, found.path)
     if env.get("KAGGLE_USERNAME") or env.get("KAGGLE_KEY"):
         return Finding(what, "warning", "KAGGLE_USERNAME and KAGGLE_KEY: only one of them is set", "set both")
-    return Finding(what, "absent", "none", advice)
+    return Finding(what, "absent", "none", f"needed for downloads only: {how_to_get(home)}")
 
 
 def _private(what: str, path: Path) -> Finding:
     try:
-        with path.open("rb"):
-            mode = path.stat().st_mode
+        mode = path.stat().st_mode
     except OSError as error:
-        return Finding(what, "problem", f"{path} cannot be read: {error.strerror}", f"chmod 600 {path}")
+        return Finding(what, "problem", f"{path}: {error.strerror}", f"chmod 600 {path}")
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         return Finding(what, "warning", f"in {path}, which others can read", f"chmod 600 {path}")
     return Finding(what, "ok", f"in {path}")

@@ -7,14 +7,15 @@ plugins never reaches rich as markup: it goes through `clean` into `Text`.
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -22,6 +23,7 @@ from rich.text import Text
 
 from mleb.output import clean, print_error, print_line, print_notice, print_table
 from mleb.units import format_duration
+from mleb_core.kaggle.words import in_words, readable_size
 from mleb_core.layout import GroupLayout
 from mleb_core.report.models import CompetitionReport, Estimate, GroupReport, RunReport
 from mleb_core.run import Run, RunGroup, RunKey, RunStatus
@@ -176,12 +178,15 @@ class Steps:
         if sys.stderr.isatty():
             columns = (
                 BarColumn(30),
-                MofNCompleteColumn(),
+                TextColumn("{task.fields[count]}", markup=False),
                 TimeElapsedColumn(),
                 TextColumn("{task.description}", markup=False),
             )
             self._bar = RichProgress(*columns, console=Console(stderr=True, highlight=False), transient=True)
-            self._task = self._bar.add_task("", total=total)
+            self._task = self._bar.add_task("", total=total, count=f"0/{total}")
+        self._total, self._done, self._lock = total, 0, threading.Lock()
+        self._transfers: dict[str, TaskID] = {}
+        self._words: dict[str, Callable[[int, int | None], None]] = {}
 
     def __enter__(self) -> Self:
         if self._bar is not None:
@@ -206,6 +211,39 @@ class Steps:
         elif not quiet:
             print_notice(text)
 
+    def transfer(self, what: str, done: int, total: int | None) -> None:
+        """Bytes of a download, in a terminal a bar of its own.
+
+        Args:
+            what: the thing that is downloaded.
+            done: bytes that are there.
+            total: bytes that there will be, where known.
+        """
+        with self._lock:
+            if self._bar is None:
+                say = self._words.setdefault(what, in_words(partial(self.tell, what)))
+            else:
+                if what not in self._transfers:
+                    self._transfers[what] = self._bar.add_task(clean(f"{what}: downloading"), total=total, count="")
+                shown = readable_size(done) + (f"/{readable_size(total)}" if total else "")
+                self._bar.update(self._transfers[what], completed=done, total=total, count=shown)
+                return
+        say(done, total)
+
+    def end_transfer(self, what: str) -> None:
+        """The download is over, in whatever way."""
+        with self._lock:
+            task = self._transfers.pop(what, None)
+            if task is not None and self._bar is not None:
+                self._bar.remove_task(task)
+
+    def warn(self, line: str) -> None:
+        """A line that the user should know; it stays."""
+        if self._bar is not None:
+            self._bar.console.print(Text(f"Warning: {clean(line)}"), soft_wrap=True)
+        else:
+            print_notice(f"Warning: {line}")
+
     def fail(self, line: str) -> None:
         """A line that says what went wrong; it stays."""
         if self._bar is not None:
@@ -215,8 +253,9 @@ class Steps:
 
     def advance(self) -> None:
         """One of the things is done."""
+        self._done += 1
         if self._bar is not None:
-            self._bar.advance(self._task)
+            self._bar.update(self._task, advance=1, count=f"{self._done}/{self._total}")
 
 
 RUN_COLUMNS = ["competition", "agent", "seed", "status", "time", "score", "medal", "note"]

@@ -20,6 +20,7 @@ __all__ = [
     "KnownIssue",
     "LeaderboardFacts",
     "Source",
+    "SourceFile",
     "read_spec",
 ]
 
@@ -49,6 +50,17 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class SourceFile(Strict):
+    """`[[source.more]]`: a raw file that is at another place than the rest."""
+
+    file: Annotated[str, Field(pattern=r"^[^/\\]+$")]
+    """Its name in the raw folder."""
+    url: Annotated[str, Field(pattern=r"^https?://")]
+    """Where it is downloaded from."""
+    md5: Md5 | None = None
+    """Its checksum, where it is known."""
+
+
 class Source(Strict):
     """`[source]`: where the raw data comes from."""
 
@@ -60,6 +72,8 @@ class Source(Strict):
     """Page for people."""
     license: str | None = None
     """Licence of the data, where known."""
+    more: tuple[SourceFile, ...] = ()
+    """Files that the download of source "kaggle" does not hold and the recipe needs."""
 
 
 class Column(Strict):

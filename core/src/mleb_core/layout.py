@@ -98,6 +98,11 @@ class CompetitionData:
         return self.root.with_name(self.root.name.partition("@")[0]) / "raw"
 
     @property
+    def download(self) -> Path:
+        """What of the download is there before it is unpacked; gone afterwards. Editions share it."""
+        return self.raw.with_name(".download")
+
+    @property
     def prepared(self) -> Path:
         """Public and private; there only when whole."""
         return self.root / "prepared"

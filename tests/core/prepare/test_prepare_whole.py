@@ -109,10 +109,9 @@ def test_failed_fetch_leaves_nothing(make_competition, tmp_path):
     assert leftovers(tmp_path / "data") == []
 
 
-@pytest.mark.parametrize("kind", ["manual", "kaggle"])
-def test_missing_raw_data_says_where_it_belongs(make_competition, tmp_path, kind):
+def test_missing_raw_data_says_where_it_belongs(make_competition, tmp_path):
     with pytest.raises(PreparationError) as caught:
-        prepare(make_competition(kind=kind), tmp_path / "data")
+        prepare(make_competition(), tmp_path / "data")
     text = str(caught.value)
     assert "no raw data of toy" in text
     assert str(tmp_path / "data/toy/raw") in text

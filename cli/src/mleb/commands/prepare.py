@@ -1,16 +1,13 @@
 """`mleb prepare`: make competitions' data ready."""
 
-import os
-import time
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from mleb.options import AsJson, Competitions, Config, DataDir, Edition, More, Split, option
 from mleb.output import clean, print_json, print_line, print_notice, stdout_kept
-from mleb_core.errors import MlebError, UsageError
+from mleb_core.errors import UsageError
 
 __all__ = ["register"]
 
@@ -41,59 +38,37 @@ def prepare_command(  # noqa: PLR0917
     skip_verification: Annotated[
         bool, option("--skip-verification", help="Do not compare with the published checksums.")
     ] = False,
+    downloads: Annotated[int, option("--downloads", help="How many downloads at a time.", min=1, metavar="N")] = 4,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Make the data of competitions ready for agents and graders.
 
-    One that fails never stops the others; the exit code is then 1.
+    What is not there is downloaded from Kaggle; docs/data.md says what that needs. One that fails never stops the
+    others; the exit code is then 1, and the same command does what is left.
     """
+    from mleb.preparing import Options, prepare_all
     from mleb.render import Steps
     from mleb.selection import select
     from mleb_core.layout import default_data_dir
-    from mleb_core.prepare import prepare
     from mleb_core.registry import Registry
 
-    data = (data_dir or default_data_dir()).absolute()
     ids = [*(competitions or ()), *(more or ())]
-    results: list[dict[str, Any]] = []
+    options = Options(
+        data_dir=(data_dir or default_data_dir()).absolute(),
+        raw_dir=raw_dir,
+        force=force,
+        keep_raw=keep_raw,
+        verify=not skip_verification,
+        downloads=downloads,
+    )
     with stdout_kept():
         registry = Registry()
         if sum((bool(ids), bool(split), lite, every)) > 1:
             raise UsageError("choose one of -c, --split, --lite and --all")
         chosen = select(registry, list(registry.competitions) if every else ids, "low" if lite else split, edition)
         with Steps(len(chosen)) as steps:
-            for competition in chosen:
-                label = competition.label
-                started = time.monotonic()
-                result: dict[str, Any] = {"competition": label, "prepared": False, "directory": None, "error": None}
-                results.append(result)
-                try:
-                    prepare(
-                        competition,
-                        data,
-                        raw_dir=raw_dir if raw_dir is None or len(chosen) == 1 else raw_dir / competition.id,
-                        force=force,
-                        keep_raw=keep_raw,
-                        verify=not skip_verification,
-                        progress=partial(steps.tell, label),
-                    )
-                except MlebError as error:
-                    result["error"] = str(error)
-                except Exception as error:  # one that fails never stops the others
-                    if os.environ.get("MLEB_DEBUG"):
-                        import traceback
-
-                        traceback.print_exc()
-                    result["error"] = f"internal error: {type(error).__name__}: {error}"
-                else:
-                    from mleb_core.layout import CompetitionData
-
-                    result.update(prepared=True, directory=str(CompetitionData.of(data, label).prepared))
-                result["seconds"] = round(time.monotonic() - started, 3)
-                if result["error"] is not None:
-                    steps.fail(_about(label, result["error"]))
-                steps.advance()
+            results = prepare_all(chosen, options, steps)
     failed = [result["competition"] for result in results if not result["prepared"]]
     if as_json:
         print_json(results)
@@ -104,7 +79,3 @@ def prepare_command(  # noqa: PLR0917
     if failed:
         print_notice(f"{len(failed)} of {len(results)} competitions could not be prepared: {', '.join(failed)}")
         raise typer.Exit(1)
-
-
-def _about(label: str, line: str) -> str:
-    return line if line.startswith(label) else f"{label}: {line}"

@@ -24,7 +24,7 @@ from mleb_core.prepare.manifest import FileEntry, Manifest, files_of, read_manif
 from mleb_core.prepare.problems import explained
 from mleb_core.run import now
 
-__all__ = ["data_digest", "prepare", "require_prepared"]
+__all__ = ["data_digest", "needs_raw", "prepare", "require_prepared"]
 
 Progress = Callable[[str], None]
 
@@ -50,7 +50,7 @@ def prepare(
         force: make it again.
         keep_raw: whether `DATA/<id>/raw` stays afterwards; a `raw_dir` always does.
         verify: compare with the published checksums, where there are any.
-        progress: gets a few words now and then.
+        progress: gets a few words now and then; what begins with "warning: " should stay in sight.
 
     Raises:
         PreparationError: raw data is missing, broken or not what is needed; the disk is full or cannot be written;
@@ -68,7 +68,7 @@ def prepare(
             _remove_leftovers(data)
             if not force and _is_current(competition, data, verify):
                 return data
-            raw, own = _raw(competition, data, raw_dir, say)
+            raw, own = _raw(competition, data, raw_dir, say, verify)
             attempt = Path(tempfile.mkdtemp(dir=data.root, prefix=".attempt-"))
             try:
                 made = _make(competition, attempt, raw, own, say)
@@ -102,6 +102,18 @@ def require_prepared(competition: Competition, data_dir: Path) -> CompetitionDat
     return data
 
 
+def needs_raw(competition: Competition, data_dir: Path, *, force: bool = False) -> bool:
+    """Whether `prepare` without a `raw_dir` would have to get raw data first. Quick, and changes nothing."""
+    data = CompetitionData.of(data_dir, competition.label)
+    if data.raw.is_dir():
+        return False
+    try:
+        _manifest_there(competition, data)
+    except NotPreparedError:
+        return True
+    return force
+
+
 def data_digest(competition: Competition, data_dir: Path) -> str:
     """sha256, hexadecimal, that is equal for equal prepared files: of the manifest's table of files.
 
@@ -113,6 +125,16 @@ def data_digest(competition: Competition, data_dir: Path) -> str:
 
 def _known_manifest(competition: Competition, data: CompetitionData) -> Manifest:
     """The manifest of prepared data, made now where there is none.
+
+    Raises:
+        NotPreparedError: as in `require_prepared`.
+    """
+    manifest = _manifest_there(competition, data)
+    return _taken_over(competition, data) if manifest is None else manifest
+
+
+def _manifest_there(competition: Competition, data: CompetitionData) -> Manifest | None:
+    """The manifest of prepared data; None where the data has none.
 
     Raises:
         NotPreparedError: as in `require_prepared`.
@@ -129,7 +151,7 @@ def _known_manifest(competition: Competition, data: CompetitionData) -> Manifest
             raise NotPreparedError(f"{competition.label}: {data.prepared / name} is missing; run: {command} --force")
     manifest = read_manifest(data.manifest)
     if manifest is None:
-        return _taken_over(competition, data)
+        return None
     if (manifest.competition, manifest.edition) != (competition.id, competition.edition):
         raise NotPreparedError(
             f"{data.root} holds {manifest.competition} edition {manifest.edition}; run: {command} --force"
@@ -172,7 +194,9 @@ def _is_current(competition: Competition, data: CompetitionData, verify: bool) -
     return True
 
 
-def _raw(competition: Competition, data: CompetitionData, raw_dir: Path | None, say: Progress) -> tuple[Path, bool]:
+def _raw(
+    competition: Competition, data: CompetitionData, raw_dir: Path | None, say: Progress, verify: bool
+) -> tuple[Path, bool]:
     """The raw data, fetched if need be, and whether it is mleb's own."""
     if raw_dir is not None:
         inner = raw_dir / competition.id
@@ -184,8 +208,9 @@ def _raw(competition: Competition, data: CompetitionData, raw_dir: Path | None, 
         attempt = Path(tempfile.mkdtemp(dir=data.raw.parent, prefix=".raw-"))
         try:
             attempt.chmod(0o755)
-            fetch(competition, attempt, data.raw, say)
+            fetch(competition, attempt, data.raw, say, verify=verify)
             attempt.rename(data.raw)
+            _remove(data.download)
         finally:
             _remove(attempt)
     return data.raw.absolute(), True
