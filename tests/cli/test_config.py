@@ -83,6 +83,7 @@ def test_lists_and_flags_from_a_file(mleb, prepared_data):
         ("data-dir = ['a']", "c.toml: data-dir: one text or number is expected, got ['a']"),
         ("[eval]\nplugin = [['a']]", "c.toml: eval.plugin: a list of texts is expected"),
         ("workers = ", "c.toml cannot be read: "),
+        ("x = " + "[" * 5000 + "]" * 5000, "c.toml cannot be read: "),
     ],
 )
 def test_a_wrong_file_is_told_with_file_and_key(mleb, content, words):
@@ -120,6 +121,8 @@ def test_dotenv_is_read_and_overrides_nothing(planned, mleb):
         (("agent.steps=20", "agent.deep.er=[1, 2]"), {"steps": 20, "deep": {"er": [1, 2]}}),
         (("command=./run.sh --fast", "agent.e="), {"command": "./run.sh --fast", "e": ""}),
         (('agent.text="20"', "agent.on=true"), {"text": "20", "on": True}),
+        (("a=NaN", "b=-Infinity", "c=" + "[" * 9), {"a": "NaN", "b": "-Infinity", "c": "[" * 9}),
+        (("deep=" + "[" * 50_000,), {"deep": "[" * 50_000}),
     ],
 )
 def test_settings(pairs, settings):

@@ -23,7 +23,9 @@ def test_durations(text, seconds):
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", " ", "h", "-5", "5x", "30m1h", "1h 30m", "0", "0s", "inf", "nan", "1e3", "٣s"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "h", "-5", "5x", "30m1h", "1h 30m", "0", "0s", "inf", "nan", "1e3", "٣s", "9" * 400]
+)
 def test_what_is_no_duration_is_refused(text):
     with pytest.raises(UsageError, match="duration"):
         parse_duration(text)
@@ -44,7 +46,7 @@ def test_sizes(text, size):
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "8G", "8gb", "-1", "0", "GiB", "1e9", "8GiBs"])
+@pytest.mark.parametrize("text", ["", "8G", "8gb", "-1", "0", "GiB", "1e9", "8GiBs", "9" * 400])
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(UsageError, match="size"):
         parse_size(text)

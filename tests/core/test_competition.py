@@ -165,7 +165,7 @@ def test_a_long_wrong_value_is_cut(folder: Path):
     assert len(message) < 400
 
 
-@pytest.mark.parametrize("content", [b"id = ", b"\xff\xfe\x00", b"id = 'a'\nid = 'b'"])
+@pytest.mark.parametrize("content", [b"id = ", b"\xff\xfe\x00", b"id = 'a'\nid = 'b'", b"a = " + b"[" * 5000])
 def test_a_file_that_is_no_toml(folder: Path, content: bytes):
     (folder / "competition.toml").write_bytes(content)
     assert fault(Competition(folder)).startswith(" cannot be read: ")

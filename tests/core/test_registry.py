@@ -30,8 +30,16 @@ def test_unknown_splits_and_lines_are_told(registry, tmp_path):
         registry.split(str(own))
 
 
+@pytest.mark.parametrize(("content", "told"), [(b"\xff\xfe", "cannot be read"), (b"# none\n", "lists no competition")])
+def test_a_split_file_that_is_no_list_is_told(registry, tmp_path, content, told):
+    (tmp_path / "mine.txt").write_bytes(content)
+    with pytest.raises(UsageError, match=told):
+        registry.split(str(tmp_path / "mine.txt"))
+
+
 def test_editions_are_part_of_a_label(registry):
     with pytest.raises(UsageError, match="has no edition 7"):
         registry.competition("titanic-survival@7")
-    with pytest.raises(UsageError, match="number N after the @"):
-        registry.competition("titanic-survival@x")
+    for label in ("titanic-survival@x", "titanic-survival@", "titanic-survival@²", "titanic-survival@" + "9" * 5000):
+        with pytest.raises(UsageError, match="number N after the @"):
+            registry.competition(label)

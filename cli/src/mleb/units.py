@@ -15,12 +15,15 @@ _BYTES = {prefix + "B": 1000**n for n, prefix in enumerate(["", "K", "M", "G", "
     prefix + "iB": 1024**n for n, prefix in enumerate(["K", "M", "G", "T"], 1)
 }
 
+_LONGEST_S = 10_000 * 86400
+_LARGEST = 2**60
+
 
 def parse_duration(text: str) -> float:
     """Seconds; a number without a unit is seconds.
 
     Raises:
-        UsageError: not a duration, or not above 0.
+        UsageError: not a duration, not above 0, or too long.
     """
     match = _DURATION.fullmatch(text.strip())
     if not text.strip() or match is None:
@@ -28,6 +31,8 @@ def parse_duration(text: str) -> float:
     seconds = sum(float(number or 0) * _SECONDS[unit] for number, unit in zip(match.groups(), "dhms", strict=True))
     if seconds <= 0:
         raise UsageError(f"{text!r}: a duration is above 0")
+    if seconds > _LONGEST_S:
+        raise UsageError(f"{text:.60}: a duration is at most {_LONGEST_S // 86400:,} days")
     return seconds
 
 
@@ -35,15 +40,17 @@ def parse_size(text: str) -> int:
     """Bytes; a number without a unit is bytes. GB are powers of 1000, GiB of 1024.
 
     Raises:
-        UsageError: not a size, or not above 0.
+        UsageError: not a size, not above 0, or too large.
     """
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"{text!r} is no size; expected such as 500MB or 8GiB")
-    size = int(float(match[1]) * _BYTES[match[2] or "B"])
-    if size <= 0:
+    size = float(match[1]) * _BYTES[match[2] or "B"]
+    if size < 1:
         raise UsageError(f"{text!r}: a size is above 0")
-    return size
+    if size > _LARGEST:
+        raise UsageError(f"{text:.60}: a size is at most {_LARGEST:,} bytes")
+    return int(size)
 
 
 def format_duration(seconds: float) -> str:

@@ -66,7 +66,7 @@ class Competition:
             document = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise CompetitionError(f"{path} is missing; every competition folder needs one") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
             raise CompetitionError(f"{path} cannot be read: {error}") from None
         if self.edition == 1:
             return document

@@ -1,5 +1,6 @@
 """Lookup of what plugins registered: by id, by split, with "did you mean"."""
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -86,11 +87,11 @@ class Registry:
             UsageError: no such edition.
             PluginError: the plugin that brings it does not work.
         """
-        id, _, edition = label.partition("@")
+        id, at, edition = label.partition("@")
         competition: Competition = self._get("competition", self.competitions, id)
-        if not edition:
+        if not at:
             return competition
-        if not edition.isdigit():
+        if not re.fullmatch("[0-9]{1,9}", edition):
             raise UsageError(f"{label!r}: expected ID@N with a number N after the @")
         return competition.in_edition(int(edition))
 
@@ -99,6 +100,7 @@ class Registry:
 
         Raises:
             UnknownIdError: no such split, or the file names an unknown competition.
+            UsageError: the file cannot be read, or names none.
         """
         splits = self.splits
         ids: Iterable[str]
@@ -107,8 +109,7 @@ class Registry:
         elif known in (categories := {competition.category for competition in self.competitions.values()}):
             ids = [competition.id for competition in self.competitions.values() if competition.category == known]
         elif Path(name).is_file():
-            lines = (line.partition("#")[0].strip() for line in Path(name).read_text(encoding="utf-8").splitlines())
-            ids = dict.fromkeys(line for line in lines if line)
+            ids = _listed_in(Path(name))
         else:
             aliases = (alias for alias, split in SPLIT_ALIASES.items() if split in splits)
             raise UnknownIdError("split", name, [*splits, *aliases, *categories])
@@ -180,6 +181,18 @@ class Registry:
             raise PluginError(f"plugin {record.name} ({record.distribution} {record.version}): {record.error}")
         self.manager.check(id)
         raise UnknownIdError(kind, id, found)
+
+
+def _listed_in(path: Path) -> list[str]:
+    """The ids in a file, one a line, each once; what follows a # is a comment."""
+    try:
+        lines = [line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as a list of competitions: {error}") from None
+    ids = list(dict.fromkeys(line for line in lines if line))
+    if not ids:
+        raise UsageError(f"{path} lists no competition; expected an id a line")
+    return ids
 
 
 def _problem(item: Any, kind: str, protocol: type) -> str | None:

@@ -150,8 +150,8 @@ def parse_settings(pairs: "list[str] | tuple[str, ...]") -> dict[str, Any]:
         if not equals or not all(path):
             raise UsageError(f"--set {pair!r}: expected agent.KEY=VALUE")
         try:
-            value = json.loads(text)
-        except ValueError:
+            value = json.loads(text, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
             value = text
         table = found
         for key in path[:-1]:
@@ -162,6 +162,10 @@ def parse_settings(pairs: "list[str] | tuple[str, ...]") -> dict[str, Any]:
             raise UsageError(f"--set {name} was given twice")
         table[path[-1]] = value
     return found
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _refuse_beside_resume(context: typer.Context) -> None:
