@@ -110,10 +110,11 @@ def _weigh(result: Preflight, sizes: dict[str, int | None], data_dir: Path, at_a
         free = shutil.disk_usage(there).free
     except OSError:  # what cannot be looked at cannot be written either, and that is told when it is tried
         return
-    many = f"{len(archives)} downloads of {readable_size(sum(archives))}"
+    one = len(archives) == 1
+    many = f"{len(archives)} download{'' if one else 's'} of {readable_size(sum(archives))}"
     if least > free:
         line = (
-            f"{many} need at least {readable_size(least)} in {data_dir}, {readable_size(free)} are free; free some "
+            f"{many} need{'s' if one else ''} at least {readable_size(least)} in {data_dir}, {readable_size(free)} are free; free some "
             "space, choose another --data-dir, or ask for fewer"
         )
         result.problems.append(Problem(line, tuple(competition.id for competition in result.ready)))
