@@ -132,3 +132,48 @@ def test_samples_without_a_row_are_refused(context, shared):
             prepared(given)
         for path in given.public.iterdir():
             path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "is missing; JSON lines"),
+        ("no json\n", "JSON lines are expected"),
+        ('{"example_id": 1}\n', "no column 'question_text'"),
+    ],
+)
+def test_broken_json_lines_are_named(context, text, problem):
+    given = context("tensorflow2-question-answering")
+    if text is not None:
+        (given.raw / "simplified-nq-train.jsonl").write_text(text)
+    with pytest.raises(PreparationError, match=r"simplified-nq-train\.jsonl.*") as caught:
+        prepared(given)
+    assert problem in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_annotations_without_answers_are_named(context):
+    given = context("tensorflow2-question-answering")
+    keys = {"question_text": "q", "document_text": "d", "long_answer_candidates": [], "annotations": [{}]}
+    lines = [json.dumps({**keys, "example_id": number}) for number in range(5)]
+    (given.raw / "simplified-nq-train.jsonl").write_text("\n".join(lines) + "\n")
+    with pytest.raises(
+        PreparationError, match=r"simplified-nq-train\.jsonl: the annotations of example \d lack an answer"
+    ):
+        prepared(given)
+
+
+@pytest.mark.parametrize("fault", ["not UTF-8", "cut short", "another member"])
+def test_broken_sentences_are_named(context, fault):
+    given = context("billion-word-imputation")
+    path = given.raw / "train_v2.txt.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        name = "other.txt" if fault == "another member" else "train_v2.txt"
+        archive.writestr(name, b"one two three \xff\n" if fault == "not UTF-8" else b"one two three\n" * 9999)
+    if fault == "cut short":
+        content = bytearray(path.read_bytes())
+        content[5000:5010] = b"0123456789"  # a byte of the member is lost: its checksum tells
+        path.write_bytes(content)
+    with pytest.raises(PreparationError, match=r"train_v2\.txt\.zip") as caught:
+        prepared(given)
+    assert "\n" not in str(caught.value)

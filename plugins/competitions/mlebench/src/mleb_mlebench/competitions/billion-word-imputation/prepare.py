@@ -1,10 +1,14 @@
 """One sentence in a hundred is hidden, and one word of it, never the first or last, is left out."""
 
+import zlib
+from collections.abc import Iterator
 from io import TextIOWrapper
 from itertools import islice
+from zipfile import BadZipFile
 
 import numpy as np
 
+from mleb_core.errors import PreparationError
 from mleb_core.prepare import Preparation, copy_file, open_archive, write_zip
 
 TEST_SHARE = 0.01
@@ -20,11 +24,8 @@ def prepare(context: Preparation) -> None:
     as test_v2.txt has in both editions.
     """
     random = np.random.RandomState(0)
-    archive = open_archive(context.raw / "train_v2.txt.zip", context.work)
     train_path, test_path = context.work / "train_v2.txt", context.work / "test_v2.txt"
     with (
-        # Lines end at \n, \r\n and \r, and are written with \n.
-        TextIOWrapper(archive.open("train_v2.txt"), encoding="utf-8", newline=None) as lines,
         train_path.open("w", encoding="utf-8", newline="\n") as train,
         test_path.open("w", encoding="utf-8", newline="\n") as test,
         (context.private / "test.csv").open("w", encoding="utf-8", newline="\n") as answers,
@@ -32,7 +33,7 @@ def prepare(context: Preparation) -> None:
         for file in (test, answers):
             file.write('"id","sentence"\n')
         id = 0
-        for line in islice(lines, LINES):
+        for line in _lines(context):
             if random.random_sample() > TEST_SHARE or len(words := line.split()) <= 2:
                 train.write(line)
                 continue
@@ -46,6 +47,18 @@ def prepare(context: Preparation) -> None:
     for path in (train_path, test_path):
         context.progress(f"packing {path.name}")
         write_zip(context.public / f"{path.name}.zip", [(path.name, path)], compress=True)
+
+
+def _lines(context: Preparation) -> Iterator[str]:
+    """The sentences, whatever ends their lines in the file; here it is a line feed."""
+    path = context.raw / "train_v2.txt.zip"
+    try:
+        with TextIOWrapper(open_archive(path, context.work).open("train_v2.txt"), encoding="utf-8") as lines:
+            yield from islice(lines, LINES)
+    except UnicodeDecodeError as error:
+        raise PreparationError(f"{path}: train_v2.txt is not UTF-8: {error}") from None
+    except (BadZipFile, zlib.error, EOFError) as error:
+        raise PreparationError(f"{path} is broken or cut short ({error}); get it again") from None
 
 
 def _quoted(text: str) -> str:

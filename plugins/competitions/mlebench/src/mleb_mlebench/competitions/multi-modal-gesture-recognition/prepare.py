@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
-from zipfile import ZIP_DEFLATED, ZipFile
+from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
 import pandas as pd
 
@@ -48,7 +48,10 @@ def _samples_without_labels(archive: ArchiveReader, context: Preparation) -> Ite
     for name in archive.names():
         context.progress(f"taking the labels out of {name}")
         content = archive.read(name)
-        yield name, _sample_without_labels(content) if name.endswith(".zip") else content
+        try:
+            yield name, _sample_without_labels(content) if name.endswith(".zip") else content
+        except BadZipFile as error:
+            raise PreparationError(f"{archive.path}: {name} is broken ({error}); get it again") from None
 
 
 def _sample_without_labels(sample: bytes) -> bytes:

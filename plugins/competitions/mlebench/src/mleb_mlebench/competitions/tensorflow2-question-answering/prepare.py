@@ -1,6 +1,7 @@
 """In each block of 1000 lines a tenth of the questions is hidden: their annotations, and where they are from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,17 +20,14 @@ def prepare(context: Preparation) -> None:
     Public: train as it is; of test only the columns of `SHOWN`; a sample submission of blanks. Private: test as it is,
     which is what grading reads, and gold_submission.csv, a submission with the right answers.
     """
-    path, public, private = context.raw / SOURCE, context.public, context.private
-    if not path.is_file():
-        raise PreparationError(f"{path} is missing; JSON lines are expected there")
+    public, private = context.public, context.private
     gold: list[tuple[str, str]] = []
     with (
         (public / SOURCE).open("xb") as train,
         (private / "test.jsonl").open("xb") as test,
         (public / "simplified-nq-test.jsonl").open("xb") as shown,
-        pd.read_json(path, lines=True, chunksize=BLOCK) as blocks,
     ):
-        for number, block in enumerate(blocks, 1):
+        for number, block in enumerate(_blocks(context.raw / SOURCE), 1):
             need_columns(block, [*SHOWN, "annotations"], SOURCE)
             block["example_id"] = block["example_id"].astype(str)
             parts = random_split(len(block), 0.1, what=f"lines in block {number}")
@@ -37,11 +35,28 @@ def prepare(context: Preparation) -> None:
             for table, file in ((block.iloc[parts.train], train), (hidden, test), (hidden[SHOWN], shown)):
                 table.to_json(file, orient="records", lines=True)
             for id, annotations in zip(hidden["example_id"], hidden["annotations"], strict=True):
-                gold += [(f"{id}_short", _short(annotations[0])), (f"{id}_long", _long(annotations[0]))]
+                try:
+                    gold += [(f"{id}_short", _short(annotations[0])), (f"{id}_long", _long(annotations[0]))]
+                except (LookupError, TypeError) as error:
+                    what = f"{type(error).__name__}: {error}"
+                    raise PreparationError(
+                        f"{SOURCE}: the annotations of example {id} lack an answer ({what})"
+                    ) from None
             context.progress(f"{number * BLOCK:,} lines")
     submission = pd.DataFrame(gold, columns=["example_id", "PredictionString"])
     write_csv(submission, private / "gold_submission.csv")
     write_csv(submission.assign(PredictionString=""), public / "sample_submission.csv")
+
+
+def _blocks(path: Path) -> Iterator[pd.DataFrame]:
+    """The lines, `BLOCK` at a time."""
+    if not path.is_file():
+        raise PreparationError(f"{path} is missing; JSON lines are expected there")
+    try:
+        with pd.read_json(path, lines=True, chunksize=BLOCK) as blocks:
+            yield from blocks
+    except ValueError as error:
+        raise PreparationError(f"{path}: JSON lines are expected there: {error}") from None
 
 
 def _short(annotation: Mapping[str, Any]) -> str:
