@@ -22,7 +22,7 @@ FLOORS = [
     ["prepare.archives", "prepare.checksums", "prepare.files", "prepare.lock", "prepare.problems"],
     ["kaggle"],
     ["prepare", "grading.worker"],
-    ["execute"],
+    ["execute", "group_dir"],
     ["evaluate"],
     ["testing"],
 ]

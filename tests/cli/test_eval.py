@@ -85,6 +85,18 @@ def test_dry_run_starts_nothing(evaluate, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_dry_run_of_a_group_that_goes_on_names_what_is_left(mleb, evaluate, tmp_path):
+    assert evaluate("-p", "dummy", "-c", TITANIC, "-n", "2").returncode == 0
+    group = group_of(tmp_path)
+    (group / TITANIC / "dummy" / "1" / "run.json").unlink()
+    before = sorted(group.rglob("*"))
+    for result in (mleb("eval", "--resume", group, "--dry-run", "--json"),
+                   mleb("eval", "--resume", group, "--json", env={"MLEB_DRY_RUN": "1"})):  # fmt: skip
+        assert result.returncode == 0, result.stderr
+        assert json.loads(result.stdout)["runs"] == [{"competition": TITANIC, "agent": "dummy", "seed": 1}]
+        assert sorted(group.rglob("*")) == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

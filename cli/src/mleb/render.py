@@ -110,13 +110,13 @@ def show_grading_report(reports: Sequence[CompetitionReport]) -> None:
     print_line(f"{len(reports)} submissions: {valid} valid, {medals} with a medal")
 
 
-def show_plan(group: RunGroup) -> None:
-    """What a run group would do."""
-    show_table(["competition", "agent", "seed"], [[key.competition, key.agent, key.seed] for key in group.run_keys()])
+def show_plan(group: RunGroup, keys: Sequence[RunKey]) -> None:
+    """What a run group would do: the runs that it has, or that are left of it."""
+    show_table(["competition", "agent", "seed"], [[key.competition, key.agent, key.seed] for key in keys])
     limits = group.limits
     memory = f", {limits.memory_bytes / 1024**3:.1f} GiB" if limits.memory_bytes else ""
     print_line(
-        f"{len(group.run_keys())} runs, {group.workers} at a time on {group.runner}, at most "
+        f"{len(keys)} runs, {group.workers} at a time on {group.runner}, at most "
         f"{format_duration(limits.time_s)}{memory} each; nothing was started (--dry-run)"
     )
 

@@ -26,9 +26,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Protocol, runtime_checkable
 
-from mleb_core.errors import UsageError
+from mleb_core.errors import MlebError, PluginError, UsageError
 
-__all__ = ["AgentId", "AgentPaths", "Launch", "LaunchContext", "Scaffold"]
+__all__ = ["AgentId", "AgentPaths", "Launch", "LaunchContext", "Scaffold", "launch_of"]
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,25 @@ class Scaffold(Protocol):
         ...
 
     def launch(self, context: LaunchContext) -> Launch:
-        """Describe the command of one run.
+        """Describe the command of one run; start nothing. Also asked before any run, to see what is refused.
 
         Raises:
             UsageError: the variant, model or settings are not usable.
         """
         ...
+
+
+def launch_of(scaffold: Scaffold, context: LaunchContext) -> Launch:
+    """Ask a scaffold for its command.
+
+    Raises:
+        MlebError: as the scaffold raises it, such as UsageError for a model that it does not take.
+        PluginError: it raised anything else; one line.
+    """
+    try:
+        return scaffold.launch(context)
+    except MlebError:
+        raise
+    except Exception as error:
+        text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise PluginError(f"agent {scaffold.id} cannot say how it is started: {text}") from error

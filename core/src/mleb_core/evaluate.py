@@ -6,27 +6,30 @@ report meet, and nowhere else.
 """
 
 import contextlib
-import fcntl
-from collections.abc import Callable, Iterator, Mapping
+import math
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from mleb_core.agent import AgentPaths, LaunchContext, launch_of
 from mleb_core.competition import Competition
 from mleb_core.errors import NotPreparedError, RunGroupError, UsageError
 from mleb_core.execute import Executor, read_run
 from mleb_core.grading.pool import GradingPool
-from mleb_core.layout import GroupLayout, group_name, remove_unfinished, write_whole
+from mleb_core.group_dir import create_group, held, is_reported
+from mleb_core.layout import GroupLayout, group_name, remove_unfinished
 from mleb_core.prepare import data_digest, prepare, require_prepared
 from mleb_core.registry import Registry
 from mleb_core.report.build import group_report
 from mleb_core.report.collect import collect_group, load_group, write_group_reports
 from mleb_core.report.models import GroupReport
-from mleb_core.run import Limits, Run, RunGroup, RunKey, now
+from mleb_core.run import MOST_RUNS, Limits, Run, RunGroup, RunKey, now
 from mleb_core.runner.protocol import Stop
 
-__all__ = ["EvalRequest", "evaluate", "plan", "resume", "unsettled"]
+__all__ = ["EvalRequest", "evaluate", "plan", "plan_resume", "resume", "unsettled"]
 
 OnChange = Callable[[Run], None]
 """Told of each change of a run's status, from the run's thread."""
@@ -72,7 +75,8 @@ def plan(request: EvalRequest, registry: Registry) -> RunGroup:
     """Check that everything asked for can be done; write nothing.
 
     Raises:
-        UsageError: nothing asked for, an unknown id, a number out of range, settings that an agent refuses.
+        UsageError: nothing asked for, an unknown id, a number out of range, more than MOST_RUNS runs; a variant,
+            model or settings that an agent refuses.
         PluginError: what was asked for comes from a plugin that does not work.
         CompetitionError: a competition's folder is wrong, or contradicts its grader's direction.
         RunnerError: the runner cannot work here with these limits.
@@ -90,8 +94,10 @@ def plan(request: EvalRequest, registry: Registry) -> RunGroup:
     ):
         if number < least:
             raise UsageError(f"{name} must be at least {least}, got {number}")
-    if not request.limits.time_s > 0:
-        raise UsageError(f"the time limit must be above 0 seconds, got {request.limits.time_s:g}")
+    if (number := request.seeds * len(request.competitions) * len(request.agents)) > MOST_RUNS:
+        raise UsageError(f"{number:,} runs were asked for, a group has at most {MOST_RUNS:,}; start several groups")
+    if not 0 < request.limits.time_s < math.inf:
+        raise UsageError(f"the time limit must be a number of seconds above 0, got {request.limits.time_s:g}")
     settings = dict(request.settings)
     for agent in request.agents:
         settings = checked_settings(registry, agent, settings)
@@ -106,7 +112,7 @@ def plan(request: EvalRequest, registry: Registry) -> RunGroup:
     registry.engine(request.engine)
     registry.runner(request.runner).check(request.limits)
     created = now()
-    return RunGroup(
+    group = RunGroup(
         name=group_name("+".join(request.agents)[:100], created),
         created_at=created,
         competitions=tuple(competition.label for competition in competitions),
@@ -124,6 +130,8 @@ def plan(request: EvalRequest, registry: Registry) -> RunGroup:
         plugins=plugin_versions(registry),
         digests=digests,
     )
+    check_launches(group, registry)
+    return group
 
 
 def evaluate(
@@ -157,14 +165,14 @@ def evaluate(
             notice(f"preparing {label}")
             prepare(competition, request.data_dir, progress=on_notice)
             digests[label] = data_digest(competition, request.data_dir)
-    directory, group = _create(request.output, group.model_copy(update={"digests": digests}))
+    directory, group = create_group(request.output, group.model_copy(update={"digests": digests}))
     if on_group is not None:
         on_group(directory, group)
     return _carry_out(
         directory,
         group,
         registry,
-        keys=group.run_keys(),
+        find_keys=group.run_keys,
         workers=group.workers,
         on_change=on_change,
         notice=notice,
@@ -198,6 +206,30 @@ def resume(
             changed since it began.
         as `plan` for plugins, competitions, runner and data that are no longer there.
     """
+    group, _ = plan_resume(directory, registry)
+    if on_group is not None:
+        on_group(directory, group)
+    return _carry_out(
+        directory,
+        group,
+        registry,
+        find_keys=lambda: unsettled(directory, group),
+        workers=workers or group.workers,
+        on_change=on_change,
+        notice=on_notice or (lambda line: None),
+        stop=stop,
+    )
+
+
+def plan_resume(directory: Path, registry: Registry) -> tuple[RunGroup, list[RunKey]]:
+    """Check that a group can go on; write nothing.
+
+    Returns:
+        What was asked for, and the runs that are left.
+
+    Raises:
+        as `resume`, but for a group that another mleb is at work on.
+    """
     group = load_group(directory)
     data_dir = Path(group.data_dir)
     for label in group.competitions:
@@ -210,19 +242,12 @@ def resume(
             )
     for agent in group.agents:
         checked_settings(registry, agent, group.settings)
+    registry.engine(group.engine)
     registry.runner(group.runner).check(group.limits)
-    if on_group is not None:
-        on_group(directory, group)
-    return _carry_out(
-        directory,
-        group,
-        registry,
-        keys=unsettled(directory, group),
-        workers=workers or group.workers,
-        on_change=on_change,
-        notice=on_notice or (lambda line: None),
-        stop=stop,
-    )
+    keys = unsettled(directory, group)
+    if keys:
+        check_launches(group, registry)
+    return group, keys
 
 
 def unsettled(directory: Path, group: RunGroup) -> list[RunKey]:
@@ -260,6 +285,31 @@ def checked_settings(registry: Registry, agent: str, settings: Mapping[str, Any]
     return checked
 
 
+def check_launches(group: RunGroup, registry: Registry) -> None:
+    """Ask each scaffold for a command, with the paths of a container, so that what it refuses shows before any run.
+
+    Raises:
+        UsageError: a scaffold refuses its variant, model or settings.
+        PluginError: a scaffold cannot say how it is started.
+    """
+    home = PurePosixPath("/home")
+    places = [home / name for name in ("data", "submission", "code", "logs", "instructions.txt")]
+    for agent in group.agents:
+        scaffold, agent_id = registry.scaffold(agent)
+        context = LaunchContext(
+            competition_id=group.competitions[0].partition("@")[0],
+            seed=0,
+            variant=agent_id.variant,
+            model=group.model,
+            settings=group.settings,
+            time_limit_s=group.limits.time_s,
+            step_limit=group.limits.steps,
+            paths=AgentPaths(home, *places),
+            python=sys.executable,
+        )
+        launch_of(scaffold, context)
+
+
 def check_competition(competition: Competition, registry: Registry) -> None:
     """Read a competition's files and find its grader.
 
@@ -284,60 +334,28 @@ def _carry_out(
     group: RunGroup,
     registry: Registry,
     *,
-    keys: list[RunKey],
+    find_keys: Callable[[], list[RunKey]],
     workers: int,
     on_change: OnChange | None,
     notice: OnNotice,
     stop: Stop | None,
 ) -> GroupReport:
-    """Run and grade `keys`, then write the group's report."""
+    """Run and grade what is left, then write the group's report; a report that says the same already is kept."""
     stop = stop or Stop()
     engine, runner = registry.engine(group.engine), registry.runner(group.runner)
-    if keys and not all(vars(runner.isolation).values()):
-        gaps = ", ".join(name for name, kept in vars(runner.isolation).items() if not kept)
-        notice(f"runner {runner.id} does not isolate agents ({gaps}); use it for code that you trust")
-    with _held(directory), GradingPool(workers=min(workers, 4)) as pool:
+    with held(directory), GradingPool(workers=min(workers, 4)) as pool:
         remove_unfinished(directory)
+        keys = find_keys()  # only now: a harness that has just let go may have finished some
+        if keys and not all(vars(runner.isolation).values()):
+            gaps = ", ".join(name for name, kept in vars(runner.isolation).items() if not kept)
+            notice(f"runner {runner.id} does not isolate agents ({gaps}); use it for code that you trust")
         executor = Executor(group, GroupLayout(directory), registry, pool, on_change)
         for _ in engine.spread(keys, executor, workers=workers, stop=stop):
             pass
         report = group_report(*collect_group(directory), directory=directory)
-        write_group_reports(directory, report)
+        if keys or not is_reported(directory, report):
+            write_group_reports(directory, report)
     if not stop.is_set():
         for failure in registry.manager.observe("mleb_run_group_finished", run_group=group, report=report):
             notice(failure)
     return report
-
-
-def _create(output: Path, group: RunGroup) -> tuple[Path, RunGroup]:
-    """Make the group's directory; a name that is taken gets a number."""
-    name = group.name
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        for number in range(1, 1000):
-            group = group.model_copy(update={"name": name if number == 1 else f"{name}-{number}"})
-            directory = output / group.name
-            with contextlib.suppress(FileExistsError):
-                directory.mkdir()
-                write_whole(GroupLayout(directory).group, group.model_dump_json(indent=2) + "\n")
-                return directory, group
-    except OSError as error:
-        raise RunGroupError(
-            f"{error.filename or output}: {error.strerror or error}; choose another --output"
-        ) from error
-    raise RunGroupError(f"{output} holds 1000 groups of the name {name}; choose another --output")
-
-
-@contextlib.contextmanager
-def _held(directory: Path) -> Iterator[None]:
-    """Keep other harnesses off a group; the lock dies with its owner."""
-    try:
-        stream = GroupLayout(directory).lock.open("ab")
-    except OSError as error:
-        raise RunGroupError(f"{error.filename or directory}: {error.strerror or error}") from error
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RunGroupError(f"{directory}: another mleb is at work on this group; wait for it or stop it") from None
-        yield

@@ -12,11 +12,29 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-__all__ = ["Cause", "Limits", "Outcome", "Run", "RunGroup", "RunKey", "RunStatus", "Text", "append_event", "now"]
+from mleb_core.agent import AgentId
+from mleb_core.errors import UsageError
+
+__all__ = [
+    "MOST_RUNS",
+    "Cause",
+    "Limits",
+    "Outcome",
+    "Run",
+    "RunGroup",
+    "RunKey",
+    "RunStatus",
+    "Text",
+    "append_event",
+    "now",
+]
+
+MOST_RUNS = 100_000
+"""Runs that a group may have: all of them are held in memory."""
 
 
 def _utf8(value: object) -> object:
@@ -164,8 +182,18 @@ class Run(Frozen):
         return self.status.ended and (self.outcome is None or self.outcome.cause not in faults)
 
 
+def _agent_id(text: str) -> str:
+    try:
+        return str(AgentId.parse(text))
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
 class RunGroup(Frozen):
-    """group.json: what was asked for. Frozen when the group starts."""
+    """group.json: what was asked for. Frozen when the group starts.
+
+    Ids name directories and a group may come from others, so what is no id is refused.
+    """
 
     format_version: int = 1
     """Version of this file's format."""
@@ -173,11 +201,13 @@ class RunGroup(Frozen):
     """Directory name."""
     created_at: str
     """UTC, ISO 8601."""
-    competitions: tuple[str, ...]
-    """Competition labels."""
-    agents: tuple[str, ...]
-    """Agent ids."""
-    seeds: int
+    competitions: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(@[0-9]+)?$")], ...] = Field(
+        min_length=1
+    )
+    """Competition labels, each once."""
+    agents: tuple[Annotated[str, AfterValidator(_agent_id)], ...] = Field(min_length=1)
+    """Agent ids, each once."""
+    seeds: int = Field(ge=1)
     """Number of repetitions."""
     split: str | None = None
     """The split asked for, where one was."""
@@ -189,9 +219,9 @@ class RunGroup(Frozen):
     """Runner id."""
     engine: str
     """Engine id."""
-    workers: int
+    workers: int = Field(ge=1)
     """Runs at a time."""
-    retries: int = 2
+    retries: int = Field(2, ge=0)
     """Further attempts after a sandbox or harness failure."""
     limits: Limits
     """What one run may use."""
@@ -201,6 +231,15 @@ class RunGroup(Frozen):
     """Distributions in use, with versions."""
     digests: dict[str, str] = {}
     """sha256 of each competition's prepared manifest, by label."""
+
+    @model_validator(mode="after")
+    def _each_run_once(self) -> Self:
+        for ids in (self.competitions, self.agents):
+            if len(set(ids)) < len(ids):
+                raise ValueError("an id is there twice")
+        if self.seeds * len(self.competitions) * len(self.agents) > MOST_RUNS:
+            raise ValueError(f"more than {MOST_RUNS:,} runs")
+        return self
 
     def run_keys(self) -> list[RunKey]:
         """All runs asked for: seeds outermost, so that a stopped group has whole seeds first."""

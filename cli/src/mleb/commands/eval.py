@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["parse_settings", "register"]
 
-WITH_RESUME = {"resume", "workers", "as_json", "config"}
+WITH_RESUME = {"resume", "workers", "dry_run", "as_json", "config"}
 """Options that can stand beside --resume: a group that goes on keeps all the rest."""
 
 
@@ -129,10 +129,11 @@ def eval_command(  # noqa: PLR0917
                 output=output,
                 prepare=prepare,
             )
-    if dry_run and resume is None:
-        _dry_run(request, registry, as_json=as_json)
-        return
-    _run(request if resume is None else resume, registry, workers=workers, as_json=as_json)
+    what = request if resume is None else resume
+    if dry_run:
+        _dry_run(what, registry, as_json=as_json)
+    else:
+        _run(what, registry, workers=workers, as_json=as_json)
 
 
 def parse_settings(pairs: "list[str] | tuple[str, ...]") -> dict[str, Any]:
@@ -176,18 +177,22 @@ def _refuse_beside_resume(context: typer.Context) -> None:
             raise UsageError(f"--resume takes all but --workers from the group; leave out {option_.opts[0]}")
 
 
-def _dry_run(request: "EvalRequest", registry: "Registry", *, as_json: bool) -> None:
-    from mleb_core.evaluate import plan
+def _dry_run(what: "EvalRequest | Path", registry: "Registry", *, as_json: bool) -> None:
+    from mleb_core.evaluate import plan, plan_resume
 
     with stdout_kept():
-        group = plan(request, registry)
+        if isinstance(what, Path):
+            group, keys = plan_resume(what, registry)
+        else:
+            group = plan(what, registry)
+            keys = group.run_keys()
     if as_json:
-        runs = [key.model_dump(mode="json") for key in group.run_keys()]
+        runs = [key.model_dump(mode="json") for key in keys]
         print_json({"group": group.model_dump(mode="json"), "runs": runs})
     else:
         from mleb.render import show_plan
 
-        show_plan(group)
+        show_plan(group, keys)
 
 
 def _run(what: "EvalRequest | Path", registry: "Registry", *, workers: int | None, as_json: bool) -> None:

@@ -328,4 +328,4 @@ def _missing(key: RunKey, run: Run | None, report: RunReport | None) -> MissingR
 
 def _edition(label: str) -> int:
     number = label.partition("@")[2]
-    return int(number) if number.isdigit() else 1
+    return int(number or 1)

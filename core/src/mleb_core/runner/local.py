@@ -19,8 +19,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from mleb_core.agent import AgentPaths, Launch, LaunchContext
-from mleb_core.errors import MlebError, PluginError, RunnerError, SandboxError
+from mleb_core.agent import AgentPaths, Launch, LaunchContext, launch_of
+from mleb_core.errors import RunnerError, SandboxError
 from mleb_core.instructions import fill_in
 from mleb_core.layout import RunLayout, write_json
 from mleb_core.run import Cause, Limits, Outcome, RunStatus
@@ -156,15 +156,7 @@ def _launch(job: Job, paths: AgentPaths) -> Launch:
         paths=paths,
         python=sys.executable,
     )
-    try:
-        return job.scaffold.launch(context)
-    except MlebError:
-        raise
-    except Exception as error:
-        text = " ".join(str(error).split())
-        raise PluginError(
-            f"agent {job.scaffold.id} cannot say how it is started: {type(error).__name__}: {text}"
-        ) from error
+    return launch_of(job.scaffold, context)
 
 
 class _CannotStartError(Exception):

@@ -1,0 +1,78 @@
+"""A run group's directory: made under a free name, held by one harness at a time, its reports kept."""
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+
+from mleb_core.errors import RunGroupError
+from mleb_core.layout import GroupLayout, write_whole
+from mleb_core.report.load import load_group_report
+from mleb_core.report.models import GroupReport
+from mleb_core.run import RunGroup
+
+__all__ = ["create_group", "held", "is_reported"]
+
+
+def is_reported(directory: Path, report: GroupReport) -> bool:
+    """Whether the group's reports stand on disk and say the same, whenever and under whatever path they were made."""
+    layout = GroupLayout(directory)
+    others = (layout.report_markdown, layout.report_csv, layout.grading_report)
+    if not all(path.is_file() for path in others):
+        return False
+    try:
+        standing = load_group_report(layout.report_json)
+    except RunGroupError:
+        return False
+    return standing.model_copy(update={"created_at": report.created_at, "directory": report.directory}) == report
+
+
+def create_group(output: Path, group: RunGroup) -> tuple[Path, RunGroup]:
+    """Make the group's directory; a name that is taken gets a number.
+
+    Args:
+        output: made if missing.
+        group: what was asked for, under the name that is wanted.
+
+    Returns:
+        The directory, and the group under the name that it got.
+
+    Raises:
+        RunGroupError: it cannot be written.
+    """
+    name = group.name
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for number in range(1, 1000):
+            group = group.model_copy(update={"name": name if number == 1 else f"{name}-{number}"})
+            directory = output / group.name
+            with contextlib.suppress(FileExistsError):
+                directory.mkdir()
+                write_whole(GroupLayout(directory).group, group.model_dump_json(indent=2) + "\n")
+                return directory, group
+    except OSError as error:
+        raise RunGroupError(
+            f"{error.filename or output}: {error.strerror or error}; choose another --output"
+        ) from error
+    raise RunGroupError(f"{output} holds 1000 groups of the name {name}; choose another --output")
+
+
+@contextlib.contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Keep other harnesses off a group; the lock dies with its owner.
+
+    Raises:
+        RunGroupError: another harness is at work on it, or the directory cannot be written.
+    """
+    try:
+        stream = GroupLayout(directory).lock.open("ab")
+    except OSError as error:
+        raise RunGroupError(f"{error.filename or directory}: {error.strerror or error}") from error
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunGroupError(f"{directory}: another mleb is at work on this group; wait for it or stop it") from None
+        except OSError as error:  # a file system without locks
+            raise RunGroupError(f"{directory} cannot be locked: {error.strerror or error}") from error
+        yield
