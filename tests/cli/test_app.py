@@ -131,6 +131,9 @@ def test_a_full_disk_behind_stdout_is_told(mleb):
         result = mleb("list", "agents", capture_output=False, stdout=full, stderr=subprocess.PIPE)
     assert result.returncode == 1
     assert result.stderr == "Error: stdout: No space left on device\n"
+    with Path("/dev/full").open("w") as full:
+        result = mleb("eval", "--help", capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert (result.returncode, result.stderr) == (1, "Error: No space left on device\n")
 
 
 def test_a_terminal_that_knows_ascii_only(mleb):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 
 import pytest
 
@@ -215,3 +216,14 @@ def test_raw_data_that_is_there_already(mleb, prepared_data, tmp_path):
         made, expected = answers(tmp_path / data, competition), answers(prepared_data, competition)
         assert made.read_bytes() == expected.read_bytes()
     assert not (tmp_path / "one" / TITANIC / "raw").exists()
+
+
+def test_a_report_that_does_not_fit_on_the_disk_is_shown_all_the_same(mleb, prepared_data, tmp_path):
+    listed = lines(tmp_path / "s.jsonl", *[(TITANIC, sample(prepared_data, TITANIC))] * 20)
+    small = 8192  # bytes that a file may have: more than the submissions need, less than the report
+    arguments = ("grade", "--submission", listed, "--output-dir", tmp_path / "out", "-d", prepared_data, "--json")
+    result = mleb(*arguments, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (small, small)))
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].endswith("_grading_report.json: File too large")
+    assert json.loads(result.stdout)["total_valid_submissions"] == 20
+    assert list((tmp_path / "out").iterdir()) == []

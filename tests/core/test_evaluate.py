@@ -1,6 +1,7 @@
 """Planning, and going on with a group."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,7 @@ def state(directory: Path) -> dict[str, tuple[bytes, int]]:
         ({"agents": ("dummy/turbo",)}, "has no variants"),
         ({"model": "gpt"}, "takes no model"),
         ({"seeds": MOST_RUNS + 1}, "at most 100,000"),
+        ({"split": "not UTF-8: \udcff"}, "not UTF-8"),
         ({"limits": Limits(time_s=float("inf"))}, "time limit"),
         ({"limits": Limits(time_s=float("nan"))}, "time limit"),
     ],
@@ -101,6 +103,52 @@ def test_runs_that_another_harness_ended_meanwhile_are_not_run_again(registry, r
     # The other harness does all the work after we have looked at the group and before we hold it.
     report = resume(group, registry, on_group=lambda directory, _: resume(directory, registry) and None)
     assert [run.attempt for run in report.runs] == [1, 1]
+
+
+class Wrecker:
+    """Removes the run's own directory, and more of the group where asked to."""
+
+    id = "wrecker"
+    summary = "Removes what it stands on."
+
+    def variants(self):
+        return ("group",)
+
+    def launch(self, context):
+        above = 4 if context.variant == "group" else 1
+        code = f"import os, pathlib, shutil; shutil.rmtree(pathlib.Path(os.environ['HOME']).parents[{above}])"
+        return mleb_core.Launch([context.python, "-c", code])
+
+    @mleb_core.hookimpl
+    def mleb_register_agents(self):
+        return [self]
+
+
+@pytest.fixture
+def wrecked() -> Registry:
+    manager = load_plugins()
+    manager.register(Wrecker(), "wrecker")
+    return Registry(manager)
+
+
+def test_an_agent_that_removes_its_run_costs_no_other(wrecked, request_for):
+    report = evaluate(request_for(agents=("wrecker", "dummy"), retries=1), wrecked)
+    wrecker, dummy = report.runs
+    assert (wrecker.status, wrecker.cause) == ("failed", "sandbox_failure")
+    assert "was removed while the run went on" in wrecker.message
+    assert dummy.status == "finished" and dummy.graded
+
+
+def test_an_agent_that_removes_the_group_ends_it_in_one_line(wrecked, request_for):
+    with pytest.raises(RunGroupError, match="--resume"):
+        evaluate(request_for(agents=("wrecker/group", "dummy")), wrecked)
+
+
+def test_an_output_whose_path_is_not_utf8_is_used(registry, request_for, tmp_path):
+    output = tmp_path / "\udcff"
+    report = evaluate(replace(request_for(), output=output), registry)
+    assert report.runs[0].graded
+    assert len(list(output.glob("*/report.json"))) == 1
 
 
 @pytest.mark.parametrize(

@@ -117,8 +117,8 @@ def _guarded(arguments: list[str]) -> int:
         return 2 if isinstance(error, UsageError) else 1
     except Exception as error:
         _print_traceback()
-        if isinstance(error, OSError) and error.filename is not None and error.strerror:
-            print_error(f"{error.filename}: {error.strerror}")
+        if isinstance(error, OSError) and error.strerror:
+            print_error(error.strerror if error.filename is None else f"{error.filename}: {error.strerror}")
             return 1
         hint = "" if os.environ.get("MLEB_DEBUG") else " (run with MLEB_DEBUG=1 for the traceback)"
         print_error(f"internal error: {type(error).__name__}: {error}{hint}")

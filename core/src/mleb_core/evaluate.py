@@ -130,6 +130,10 @@ def plan(request: EvalRequest, registry: Registry) -> RunGroup:
         plugins=plugin_versions(registry),
         digests=digests,
     )
+    try:
+        group.model_dump_json()
+    except ValueError:  # bytes of the command line that are no text
+        raise UsageError("--data-dir, --model, --split or a setting holds bytes that are not UTF-8") from None
     check_launches(group, registry)
     return group
 

@@ -94,13 +94,21 @@ class Executor:
                         return run
                 return self._close(run, layout, self._graded(run, layout))
             except Exception as error:
-                if fatal := _disk_error(error, layout.root):
+                met: Exception = error
+                if self._was_removed(layout):
+                    layout.root.mkdir(parents=True)
+                    met = SandboxError(f"{layout.root} was removed while the run went on; did the agent do that?")
+                elif fatal := _disk_error(error, layout.root):
                     raise fatal from error
-                run, last = self._record_failure(read_run(layout) or run, layout, error)
+                run, last = self._record_failure(read_run(layout) or run, layout, met)
                 if last:
                     return self._close(run, layout, None)
                 if stop.is_set():
                     return self._change(run, layout, RunStatus.INTERRUPTED)
+
+    def _was_removed(self, layout: RunLayout) -> bool:
+        """Whether the run's directory is gone, which an agent that is not isolated can do, but not the group's."""
+        return not layout.root.exists() and self.layout.group.exists()
 
     def _run_agent(self, run: Run, layout: RunLayout, stop: Stop) -> Run:
         run = run.model_copy(

@@ -43,11 +43,12 @@ def write_whole(path: Path, content: bytes | str, *, durable: bool = True) -> No
         durable: also flush to disk, so that the content survives a power cut.
 
     Raises:
-        OSError: as open, write and rename give it; no temporary file is left behind.
+        OSError: as open, write and rename give it, with `path` for its file; no temporary file is left behind.
     """
     data = content.encode() if isinstance(content, str) else content
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    name = None
     try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
@@ -61,8 +62,11 @@ def write_whole(path: Path, content: bytes | str, *, durable: bool = True) -> No
                 os.fsync(directory)
             finally:
                 os.close(directory)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
+    except BaseException as error:
+        if name is not None:
+            Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError):  # writing names no file, and the temporary one says nothing to people
+            error.filename, error.filename2 = str(path), None
         raise
 
 

@@ -275,6 +275,37 @@ def test_a_read_only_data_directory_is_one_line(make_competition, raw, tmp_path)
         prepare(make_competition(), tmp_path / "data", raw_dir=raw)
 
 
+AS_A_READER = """
+import ctypes, sys
+from pathlib import Path
+from mleb_core.competition import Competition
+from mleb_core.prepare import prepare
+nothing = (ctypes.c_uint32 * 6)()   # not even root may then write what its mode protects
+assert ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), nothing) == 0
+folder, data = map(Path, sys.argv[1:])
+for force in (False, True):
+    try:
+        print(prepare(Competition(folder), data, force=force).public)
+    except Exception as error:
+        print(type(error).__name__)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="capabilities are Linux's")
+def test_data_that_is_prepared_but_may_not_be_written_is_used(make_competition, raw, tmp_path):
+    competition = make_competition()
+    data = prepare(competition, tmp_path / "data", raw_dir=raw)
+    places = [data.root, *data.root.rglob("*")]
+    for path in places:
+        path.chmod(path.stat().st_mode & ~0o222)
+    done = subprocess.run(
+        [sys.executable, "-c", AS_A_READER, competition.folder, tmp_path / "data"], capture_output=True, text=True
+    )
+    for path in places:
+        path.chmod(path.stat().st_mode | 0o200)
+    assert done.stdout.splitlines() == [str(data.public), "PreparationError"], done.stderr
+
+
 LIMITED = """
 import resource, signal, sys
 from pathlib import Path

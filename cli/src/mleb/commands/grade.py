@@ -63,6 +63,8 @@ def grade_command(  # noqa: PLR0917
     Writes TIMESTAMP_grading_report.json. One report for each line, in order, also where a submission is broken;
     that is no failure of the command. It exits with 1 where a grader failed.
     """
+    import tempfile
+
     from mleb_core.registry import Registry
     from mleb_core.report.build import grading_report
     from mleb_core.run import now
@@ -70,15 +72,23 @@ def grade_command(  # noqa: PLR0917
     with stdout_kept():
         lines = read_lines(submission, Registry(), edition)
         output_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output_dir):
+            pass  # a directory that cannot be written is told before the work, not after it
         reports = _graded([(line.competition, line.submission) for line in lines], data_dir, workers)
         report = grading_report(reports).model_dump(mode="json")
-        path = _write_new(output_dir, now(), report)
+        failure = None
+        try:
+            path = _write_new(output_dir, now(), report)
+        except OSError as error:  # a full disk: what was graded is shown at least
+            failure = error
     if as_json:
         print_json(report)
     else:
         from mleb.render import show_grading_report
 
         show_grading_report(reports)
+    if failure is not None:
+        raise failure
     print_notice(f"report: {path}")
     _exit_where_a_grader_failed(reports)
 

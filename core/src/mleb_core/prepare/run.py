@@ -5,6 +5,7 @@ renamed into place; the manifest follows. A process killed in between leaves an 
 Data that lies there without a manifest (killed before it was written, or prepared by MLE-bench) is taken over.
 """
 
+import errno
 import os
 import shutil
 import tempfile
@@ -83,6 +84,8 @@ def prepare(
             if not keep_raw and own:
                 _remove(data.raw)
     except OSError as error:
+        if error.errno in (errno.EROFS, errno.EACCES) and not force and _is_current(competition, data, verify):
+            return data  # prepared by somebody who does not let others write there
         raise explained(error, f"{competition.label} cannot be prepared in {data.root}") from error
     say("prepared")
     return data

@@ -57,7 +57,8 @@ def make_workspace(layout: RunLayout, public: Path, description: str, instructio
         path.mkdir(mode=0o700)
     for path in (layout.work_submission, layout.work_code, layout.work_logs):
         path.mkdir()
-    layout.work_instructions.write_text(instructions, encoding="utf-8")
+    # Paths that are not UTF-8 stand in it byte for byte.
+    layout.work_instructions.write_text(instructions, encoding="utf-8", errors="surrogateescape")
     give_data(public, layout.work_data, description)
 
 
