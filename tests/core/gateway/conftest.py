@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,7 @@ class Served:
     model: ModelServer
     token: str
     layout: RunLayout
-    run_key: RunKey = RunKey(competition="iris", agent="aide/test", seed=0)
+    run_key: RunKey
     key: str = KEY
 
     def post(self, path: str, body: Any, token: str | None = None, **headers: str) -> httpx2.Response:
@@ -42,6 +43,11 @@ class Served:
     def register(self, seed: int, budget: Budget | None = None, **options: Any) -> tuple[str, RunLayout]:
         layout = run_layout(self.layout.root.parent, seed)
         return self.gateway.register_run(run_key(seed), layout, budget, **options), layout
+
+    def until(self, happened: Callable[[], Any]) -> None:
+        """Wait for something; pytest's own limit ends a wait in vain."""
+        while not happened():
+            time.sleep(0.01)
 
     def transcript(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.layout.transcript.read_bytes().splitlines()]
@@ -87,7 +93,7 @@ def serve(tmp_path: Path) -> Serve:
             with Gateway(models, providers=providers, **options) as gateway:
                 layout = run_layout(tmp_path)
                 token = gateway.register_run(run_key(), layout, budget)
-                yield Served(gateway, model, token, layout)
+                yield Served(gateway, model, token, layout, run_key())
                 assert gateway.problems == ()
 
     return make

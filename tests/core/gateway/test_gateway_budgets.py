@@ -42,9 +42,8 @@ def test_requests_run_side_by_side_while_all_of_them_fit(serve):
         gate.wait()  # opens when eight are here at once
         return Reply("x", input_tokens=10, output_tokens=10)
 
-    with serve(script, Budget(tokens=1_000_000)) as at:
-        with ThreadPoolExecutor(8) as pool:
-            assert {reply.status_code for reply in pool.map(lambda _: at.chat(max_tokens=50), range(8))} == {200}
+    with serve(script, Budget(tokens=1_000_000)) as at, ThreadPoolExecutor(8) as pool:
+        assert {reply.status_code for reply in pool.map(lambda _: at.chat(max_tokens=50), range(8))} == {200}
 
 
 def test_money(serve):
@@ -91,11 +90,10 @@ def test_one_who_waits_for_the_budget_and_leaves_is_forgotten(serve):
 
     with serve(script, Budget(tokens=100)) as at, ThreadPoolExecutor(1) as pool:
         first = pool.submit(at.chat)
-        while not at.model.asked:
-            pass
-        with openai.OpenAI(base_url=f"{at.gateway.url}/v1", api_key=at.token, max_retries=0, timeout=0.3) as client:
-            with pytest.raises(openai.APITimeoutError):
-                client.chat.completions.create(model="mleb-model", messages=[])
+        at.until(lambda: at.model.asked)
+        client = openai.OpenAI(base_url=f"{at.gateway.url}/v1", api_key=at.token, max_retries=0, timeout=0.3)
+        with client, pytest.raises(openai.APITimeoutError):
+            client.chat.completions.create(model="mleb-model", messages=[])
         go_on.set()
         assert first.result().status_code == 200
         assert at.chat().status_code == 200
@@ -112,9 +110,9 @@ def test_an_unknown_price_is_none_and_not_zero(serve):
 
 
 def test_a_budget_in_money_wants_a_price(serve):
-    with serve(lambda _: Reply("x"), models="strange/one") as at:
-        with pytest.raises(UsageError, match="the price of strange/one is unknown"):
-            at.register(1, Budget(cost_usd=1))
+    told = pytest.raises(UsageError, match="the price of strange/one is unknown")
+    with serve(lambda _: Reply("x"), models="strange/one") as at, told:
+        at.register(1, Budget(cost_usd=1))
     own = {"strange/one": Price(input=1.0, output=2.0)}
     script = [Reply("x", input_tokens=1_000_000, output_tokens=0)]
     with serve(script, Budget(cost_usd=1), models="strange/one", prices=own) as at:
@@ -140,8 +138,7 @@ def test_hanging_up_early_does_not_hide_tokens(serve):
             stream = client.chat.completions.create(model="mleb-model", messages=[], stream=True)
             next(iter(stream))
             stream.close()
-        while at.gateway.usage(at.token).requests == 0:
-            pass
+        at.until(lambda: at.gateway.usage(at.token).requests)
         usage = at.gateway.usage(at.token)
         assert (usage.tokens.input, usage.tokens.output, usage.estimated) == (50, 200, 0)
 

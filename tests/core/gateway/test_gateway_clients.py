@@ -7,17 +7,19 @@ import pytest
 from mleb_core.testing.model_server import Reply, ToolCall
 
 TOOLS = [{"type": "function", "function": {"name": "submit", "parameters": {"type": "object", "properties": {}}}}]
-WEATHER = Reply("Let me look.", [ToolCall("submit", {"metric": 0.5, "text": "ä\n"})], input_tokens=100, output_tokens=20)
+WEATHER = Reply(
+    "Let me look.", [ToolCall("submit", {"metric": 0.5, "text": "ä\n"})], input_tokens=100, output_tokens=20
+)
 
 
 @pytest.fixture
 def clients(serve):
-    with serve(lambda asked: WEATHER if asked.body.get("tools") else Reply("four words are here", input_tokens=7)) as at:
-        with (
-            openai.OpenAI(base_url=f"{at.gateway.url}/v1", api_key=at.token, max_retries=0) as chat,
-            anthropic.Anthropic(base_url=at.gateway.url, api_key=at.token, max_retries=0) as messages,
-        ):
-            yield at, chat, messages
+    with (
+        serve(lambda asked: WEATHER if asked.body.get("tools") else Reply("four words are here", input_tokens=7)) as at,
+        openai.OpenAI(base_url=f"{at.gateway.url}/v1", api_key=at.token, max_retries=0) as chat,
+        anthropic.Anthropic(base_url=at.gateway.url, api_key=at.token, max_retries=0) as messages,
+    ):
+        yield at, chat, messages
 
 
 def test_openai_chat(clients):
@@ -114,7 +116,9 @@ def test_an_unknown_token_and_an_unknown_model_are_errors_of_their_own_kind(clie
 
 
 def test_malformed_tool_calls_pass_as_they_are(serve):
-    with serve([Reply(tools=[ToolCall("submit", '{"metric": ')]), Reply(tools=[ToolCall("submit", "{nonsense")])]) as at:
+    with serve(
+        [Reply(tools=[ToolCall("submit", '{"metric": ')]), Reply(tools=[ToolCall("submit", "{nonsense")])]
+    ) as at:
         reply = at.chat().json()
         assert reply["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] == '{"metric": '
         streamed = at.post(

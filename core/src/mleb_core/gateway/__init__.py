@@ -9,7 +9,8 @@ checked, counted against budgets, sent to the provider that its model names, pri
 `Gateway` needs `pip install mleb-core[gateway]`; the rest does not.
 
     server.py     Gateway: start, stop, register and close runs     records.py    Budget, Usage, Tokens, Price
-    exchange.py   one exchange, from request to transcript line     providers.py  who runs models, and where
+    exchange.py   one exchange, from request to transcript line     shared.py     what exchanges share
+                                                                    providers.py  who runs models, and where
     asked.py      reading what an agent asks                        budgets.py    budgets under concurrency
     forward.py    asking a provider, again if need be               prices.py     what tokens cost
     streams.py    server-sent events, put together                  transcript.py transcript.jsonl, secrets

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,9 +99,7 @@ async def read_body(scope: Scope, receive: Receive, run: OpenRun, limits: Gatewa
                 size += len(part)
                 run.body_bytes += len(part)
                 if size > limits.request_bytes:
-                    parts.clear()
-                    await _drain(receive)
-                    raise _too_large(limits)
+                    break
                 if run.body_bytes > limits.run_request_bytes:
                     text = f"requests of more than {limits.run_request_bytes:,} bytes are under way; ask again later"
                     raise Refused(429, "too_many_requests", text, close=True, wait_s=1)
@@ -112,6 +111,9 @@ async def read_body(scope: Scope, receive: Receive, run: OpenRun, limits: Gatewa
         raise Refused(408, "request_timeout", text, close=True) from None
     finally:
         run.body_bytes -= size
+    parts.clear()
+    await _drain(receive)
+    raise _too_large(limits)
 
 
 def _too_large(limits: GatewayLimits) -> Refused:
@@ -130,6 +132,13 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} cannot be sent on")
+    return value
+
+
 def check(endpoint: Endpoint, data: bytes, run: OpenRun, limits: GatewayLimits, *, allow_hosted: bool) -> Asked:
     """What is asked, if it may be.
 
@@ -139,7 +148,7 @@ def check(endpoint: Endpoint, data: bytes, run: OpenRun, limits: GatewayLimits, 
     if sum(data.count(sign) for sign in (b",", b"[", b"{")) > limits.request_parts:
         raise Refused(413, "request_too_large", f"the request has more than {limits.request_parts:,} parts")
     try:
-        body = json.loads(data, parse_constant=_refuse_constant)
+        body = json.loads(data, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         raise Refused(400, "invalid_request_error", "the request is no JSON, or nested too deeply") from None
     if not isinstance(body, dict):

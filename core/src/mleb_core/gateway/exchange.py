@@ -3,83 +3,30 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
 from starlette.types import Receive, Scope, Send
 
 from mleb_core.gateway.asked import Asked, Refused, bearer, check, header, read_body
-from mleb_core.gateway.budgets import BudgetReached, Hold, Till
+from mleb_core.gateway.budgets import BudgetReached, Hold
 from mleb_core.gateway.forward import Answer, ProviderTrouble, ask, clock
-from mleb_core.gateway.limits import GatewayLimits
 from mleb_core.gateway.open_run import OpenRun
 from mleb_core.gateway.prices import cost_usd
 from mleb_core.gateway.providers import EMBEDDINGS, MESSAGES, Endpoint
-from mleb_core.gateway.records import ModelUsage, Price, Tokens
 from mleb_core.gateway.recording import Recording, digests
+from mleb_core.gateway.records import ModelUsage, Tokens
 from mleb_core.gateway.shapes import BYTES_A_TOKEN, error_body, guess, tokens_of
+from mleb_core.gateway.shared import Shared, refuse, send_whole
 from mleb_core.gateway.streams import Assembly, EventCutter
-from mleb_core.gateway.transcript import Secrets, usage_of
+from mleb_core.gateway.transcript import usage_of
 from mleb_core.run import RunKey, now
 
-__all__ = ["Exchange", "Shared", "refuse"]
+__all__ = ["Exchange"]
 
 PASSED_ON = ("content-type", "x-request-id", "request-id", "retry-after")
 VERSION_CHARACTERS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,_- ")
 STREAM_HEAD = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
-
-
-@dataclass
-class Shared:
-    """What all exchanges of a gateway share."""
-
-    client: httpx2.AsyncClient
-    """Connections to providers."""
-    till: Till
-    """Who lets requests through."""
-    limits: GatewayLimits
-    """What is borne."""
-    secrets: Secrets
-    """What must not be seen."""
-    prices: Mapping[str, Price]
-    """Prices given by the user."""
-    allow_hosted: bool
-    """Whether agents may use tools that the provider runs."""
-    runs: dict[str, OpenRun] = field(default_factory=dict)
-    """Open runs by token."""
-    on_exchange: Callable[[RunKey, bytes], None] | None = None
-    """Told of every line of a transcript."""
-    on_budget: Callable[[RunKey, str], None] | None = None
-    """Told when a run's budget is hit."""
-    problems: list[str] = field(default_factory=list)
-    """What went wrong in the gateway itself, a line each, at most 100."""
-
-    def problem(self, run: OpenRun | None, what: str, error: Exception) -> None:
-        """Keep a problem of the gateway's own."""
-        if len(self.problems) < 100:
-            text = " ".join(str(error).split())
-            self.problems.append(f"{run.key if run else 'gateway'}: {what}: {type(error).__name__}: {text}")
-
-
-async def refuse(send: Send, endpoint: Endpoint | None, refused: Refused) -> None:
-    """Answer with an error."""
-    headers = {"content-type": "application/json"}
-    if refused.close:
-        headers["connection"] = "close"
-    if refused.wait_s is not None:
-        headers["retry-after"] = str(refused.wait_s)
-    elif refused.status in (408, 429) or refused.status >= 500:
-        headers["x-should-retry"] = "false"  # client libraries would ask again otherwise
-    await send_whole(send, refused.status, headers, error_body(endpoint, refused.kind, str(refused)))
-
-
-async def send_whole(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    """Answer with a body that is there."""
-    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    pairs.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": pairs})
-    await send({"type": "http.response.body", "body": body})
 
 
 class Exchange:
@@ -204,8 +151,9 @@ class _Call:
         """Wait for the budget; give up when the client does."""
         run, asked = self.run, self.asked
         held = guess(asked.endpoint, asked.body, asked.size)
-        cost = self._price(held)
-        if cost is None and run.replay is None and any(meter.budget.cost_usd is not None for meter in run.meters):
+        money = any(meter.budget.cost_usd is not None for meter in run.meters)
+        cost = self._price(held) if money else None
+        if money and cost is None and run.replay is None:
             text = f"the price of {asked.target} is unknown, so a budget in money cannot be kept for it"
             raise Refused(400, "price_unknown", text)
         hold = Hold(held, cost)
@@ -287,7 +235,7 @@ class _Call:
     def _take_whole(self, body: bytes) -> None:
         self.received = len(body)
         try:
-            reply = json.loads(body)
+            reply = json.loads(body, parse_constant=str)
         except (ValueError, RecursionError):
             reply = None
         if reply is None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from mleb_core.gateway.budgets import Meter
 from mleb_core.gateway.providers import Provider, resolve
-from mleb_core.gateway.records import Budget, ModelUsage, Usage
 from mleb_core.gateway.recording import Recorder, Replay
+from mleb_core.gateway.records import Budget, ModelUsage, Usage
 from mleb_core.gateway.transcript import Transcript
 from mleb_core.layout import RunLayout
 from mleb_core.run import RunKey
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["ALIAS", "OpenRun", "Target", "targets"]
 
 ALIAS = "mleb-model"
-"""The name under which a scaffold finds the model asked for with --model. Client libraries that know a model's name may go
-to its provider past the base URL; this one none knows."""
+"""The name under which a scaffold finds the model asked for with --model. Client libraries that know a model's name may
+go to its provider past the base URL; this one none knows."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The gateway as a harness uses it: started and stopped, runs registered and closed, from any thread."""
 
 import asyncio
-import contextlib
 import secrets
 import socket
 import threading
@@ -19,7 +18,7 @@ from starlette.routing import Route
 from mleb_core.errors import RunGroupError, RunnerError, UsageError
 from mleb_core.gateway.asked import bearer
 from mleb_core.gateway.budgets import Till
-from mleb_core.gateway.exchange import Exchange, Shared
+from mleb_core.gateway.exchange import Exchange
 from mleb_core.gateway.forward import new_client
 from mleb_core.gateway.limits import GatewayLimits
 from mleb_core.gateway.open_run import OpenRun, meter, take_up, targets
@@ -29,6 +28,7 @@ from mleb_core.gateway.recording import Recorder, Replay
 from mleb_core.gateway.records import Budget, Price, Tokens, Usage
 from mleb_core.gateway.serving import Door, tcp_socket, unix_socket
 from mleb_core.gateway.shapes import error_body
+from mleb_core.gateway.shared import Shared
 from mleb_core.gateway.transcript import Secrets, Transcript, usage_in
 from mleb_core.layout import RunLayout, write_whole
 from mleb_core.run import RunKey
@@ -108,6 +108,7 @@ class Gateway:
         self._stop: asyncio.Event | None = None
         self._doors: dict[Path | None, Door] = {}
         self._thread: threading.Thread | None = None
+        self._failure: Exception | None = None
         self._app = Starlette(
             routes=[
                 *(Route(f"/v1{endpoint}", _Late(endpoint, self), methods=["POST"]) for endpoint in Endpoint),
@@ -142,23 +143,43 @@ class Gateway:
         self._thread = threading.Thread(target=self._work, args=(sockets, ready), name="mleb-gateway", daemon=True)
         self._thread.start()
         ready.wait()
+        if self._failure is not None:
+            self._thread.join()
+            for made in sockets:
+                made.close()
+            text = " ".join(str(self._failure).split())
+            raise RunnerError(f"the gateway cannot start: {text}") from self._failure
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Close the runs that are open still, cut off all clients and end the thread."""
+        """Close the runs that are open still, cut off all clients and end the thread.
+
+        Raises:
+            RunGroupError: the usage.json of a run cannot be written; all else is done.
+        """
         if self._loop is None or self._stop is None or self._thread is None:
             return
-        try:
-            for token in list(self._open().runs):
-                with contextlib.suppress(UsageError):  # another thread closed it meanwhile
-                    self.close_run(token)
-        finally:
-            self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join()
-            self._loop = self._shared = None
+        failures: list[RunGroupError] = []
+        for token in list(self._open().runs):
+            try:
+                self.close_run(token)
+            except UsageError:
+                continue  # another thread closed it meanwhile
+            except RunGroupError as failure:
+                failures.append(failure)
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        self._loop = self._shared = None
+        if failures and error is None:
+            raise failures[0]
 
     def _work(self, sockets: list[socket.socket], ready: threading.Event) -> None:
-        asyncio.run(self._serve(sockets, ready))
+        try:
+            asyncio.run(self._serve(sockets, ready))
+        except Exception as error:  # told by the thread that waits for it
+            self._failure = error
+        finally:
+            ready.set()
 
     async def _serve(self, sockets: list[socket.socket], ready: threading.Event) -> None:
         keys = [provider.key for provider in self.providers.values()]

@@ -34,7 +34,10 @@ def tcp_socket(host: str, port: int) -> socket.socket:
         address = None
     if address is None or not address.is_loopback:
         raise UsageError(f"the gateway listens on loopback addresses only, and {host!r} is none; use 127.0.0.1")
-    made = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    made = socket.socket(
+        family, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )  # asyncio asks for no delay only where TCP is named
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((host, port))

@@ -41,7 +41,7 @@ def event_data(event: bytes) -> Any:
     if not lines or lines[0] == b"[DONE]":
         return None
     try:
-        return json.loads(b"\n".join(lines))
+        return json.loads(b"\n".join(lines), parse_constant=str)
     except (ValueError, RecursionError):
         return None
 
