@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from mleb_core.errors import UsageError
-from mleb_core.gateway import Budget, Price, Usage
+from mleb_core.gateway import Budget, Price, Usage, usage_in
 from mleb_core.testing.model_server import Failure, Reply
 
 
@@ -61,7 +61,7 @@ def test_of_the_group_over_runs(serve):
         assert at.gateway.group_usage()[0] == 9
         reached = {at.gateway.budget_reached(at.token), at.gateway.budget_reached(other)}
         assert "budget reached: the run group has made 9 of 9 model calls" in reached
-        assert len(layout.transcript.read_bytes().splitlines()) == second.count(200)
+        assert usage_in(layout.transcript).requests == second.count(200)
 
 
 def test_the_agent_reads_why_and_its_client_does_not_insist(serve):
@@ -152,5 +152,5 @@ def test_a_run_that_goes_on_after_the_harness_was_killed_keeps_its_count(serve):
         again = at.gateway.register_run(at.run_key, at.layout, Budget(requests=5), token=token)
         assert again == token and at.gateway.usage(token).requests == 3
         assert many(at, 4).count(200) == 2
-        assert [line["number"] for line in at.transcript()] == [1, 2, 3, 4, 5]
+        assert sorted(line["number"] for line in at.transcript()) == [1, 2, 3, 4, 5]
         assert at.gateway.usage(token).tokens.total == 50

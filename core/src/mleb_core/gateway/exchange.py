@@ -26,6 +26,7 @@ __all__ = ["Exchange"]
 
 PASSED_ON = ("content-type", "x-request-id", "request-id", "retry-after")
 VERSION_CHARACTERS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,_- ")
+LINGER_S = 1.0
 STREAM_HEAD = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
 
 
@@ -304,28 +305,40 @@ class _Call:
         self._answer(self.status, passed, body)
 
     async def _relay(self, answer: Answer, headers: Mapping[str, str], send: Send) -> None:
-        """Pass a stream on. When the client is gone it is read to its end all the same, for the usage stands there."""
+        """Pass a stream on. When the client is gone it is read to its end all the same, for the usage stands there.
+
+        The last event waits until the exchange is counted and written, so that a client that has read it finds it so.
+        """
         shared, asked = self.shared, self.asked
         pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": pairs})
         cutter, assembly = EventCutter(), Assembly(asked.endpoint)
-        listening = True
+        listening, held = True, b""
         try:
-            async for chunk in answer.chunks(shared.limits.reply_bytes):
-                self.received += len(chunk)
-                events = [shared.secrets.remove_from(event) for event in cutter.feed(chunk)]
-                out = b"".join(event for event in events if self._shown(assembly, event))
-                if self.run.recorder:
-                    self.raw += b"".join(events)
-                listening = listening and await self._pass(send, out)
+            async with asyncio.timeout(None) as patience:
+                async for chunk in answer.chunks(shared.limits.reply_bytes):
+                    self.received += len(chunk)
+                    out = b""
+                    for event in cutter.feed(chunk):
+                        clean = shared.secrets.remove_from(event)
+                        self.raw += clean if self.run.recorder else b""
+                        shown = clean if self._shown(assembly, clean) else b""
+                        if assembly.final:
+                            held += shown
+                        else:
+                            out += shown
+                    if assembly.final and patience.when() is None:  # all is said: the connection should end now
+                        patience.reschedule(asyncio.get_running_loop().time() + LINGER_S)
+                    listening = listening and await self._pass(send, out)
+        except TimeoutError:
+            pass  # the provider leaves a connection open on which all was said
         except (httpx2.HTTPError, ProviderTrouble) as trouble:
-            text = f"provider {asked.target.provider.id}: the stream was cut ({type(trouble).__name__})"
-            self.error = text
-            event = b"event: error\n" if asked.endpoint is MESSAGES else b""
-            out = event + b"data: " + error_body(asked.endpoint, "stream_cut", text) + b"\n\n"
-            if self.run.recorder:
-                self.raw += out
-            listening = listening and await self._pass(send, out)
+            if not assembly.final:
+                text = f"provider {asked.target.provider.id}: the stream was cut ({type(trouble).__name__})"
+                self.error = text
+                event = b"event: error\n" if asked.endpoint is MESSAGES else b""
+                held = event + b"data: " + error_body(asked.endpoint, "stream_cut", text) + b"\n\n"
+                self.raw += held if self.run.recorder else b""
         finally:
             await answer.close()
             self._end_of(assembly)
@@ -335,7 +348,7 @@ class _Call:
 
         async def last(send: Send) -> None:
             if listening:
-                await send({"type": "http.response.body", "body": b""})
+                await send({"type": "http.response.body", "body": held})
 
         self.last = last
 

@@ -57,6 +57,8 @@ class Assembly:
         self.whole: dict[str, Any] = {}
         self.ended = False
         """Whether the stream came to its proper end."""
+        self.final = False
+        """Whether the event came after which clients read no further."""
         self.error: str | None = None
         """The error that the provider told in the stream."""
         self.size = 0
@@ -68,7 +70,8 @@ class Assembly:
         self.size += len(event)
         data = event_data(event)
         if not isinstance(data, dict):
-            self.ended = self.ended or b"[DONE]" in event
+            if b"[DONE]" in event:
+                self.ended = self.final = True
             return False
         if error := data.get("error"):
             self.error = str(error.get("message") if isinstance(error, dict) else error)
@@ -117,14 +120,14 @@ class Assembly:
                 told = {key: value for key, value in usage.items() if value is not None}
                 self.whole["usage"] = {**(before if isinstance(before, dict) else {}), **told}
         elif kind == "message_stop":
-            self.ended = True
+            self.ended = self.final = True
 
     def _response(self, data: dict[str, Any]) -> None:
         kind, response = str(data.get("type")), data.get("response")
         if isinstance(response, dict):
             self.whole = response
         if kind in ("response.completed", "response.incomplete", "response.failed"):
-            self.ended = True
+            self.ended = self.final = True
         elif kind.endswith(".delta") and isinstance(data.get("delta"), str):
             key = (data.get("output_index"), data.get("content_index"), kind)
             merge(self._parts.setdefault(key, {}), {"delta": data["delta"]})
