@@ -73,14 +73,25 @@ def test_addresses():
 
 
 def test_closing_a_run_cuts_off_what_is_under_way(serve):
-    with serve(lambda _: Reply("x y z " * 50, pieces=100, pause_s=0.05)) as at, ThreadPoolExecutor(2) as pool:
-        streamed = pool.submit(lambda: at.chat(stream=True))
-        at.until(lambda: at.model.asked)
-        usage = at.gateway.close_run(at.token)
-        with pytest.raises(httpx2.RemoteProtocolError):
-            streamed.result()
-        assert (usage.requests, usage.estimated, usage.failed) == (1, 1, 1)
-        assert at.transcript()[0]["error"] == "the run ended"
+    def script(asked):
+        return Reply("x y z " * 50, pieces=100, pause_s=0.02 if asked.body.get("stream") else 0, delay_s=0.5)
+
+    with serve(script) as at, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(at.chat)
+        headers = {"authorization": f"Bearer {at.token}"}
+        body = {"model": "mleb-model", "messages": [], "stream": True}
+        with httpx2.stream("POST", f"{at.gateway.url}/v1/chat/completions", json=body, headers=headers) as streamed:
+            pieces = streamed.iter_bytes()
+            assert b"data: " in next(pieces)
+            waiting.result()
+            waiting = pool.submit(at.chat)
+            at.until(lambda: len(at.model.asked) == 3)
+            usage = at.gateway.close_run(at.token)
+            with pytest.raises(httpx2.RemoteProtocolError):
+                list(pieces)
+        assert (waiting.result().status_code, waiting.result().json()["error"]["message"]) == (401, "the run has ended")
+        assert (usage.requests, usage.estimated, usage.failed) == (3, 2, 2)
+        assert [line["error"] for line in at.transcript()] == [None, "the run ended", "the run ended"]
         assert at.chat().status_code == 401
         with pytest.raises(UsageError, match="no run with this token"):
             at.gateway.close_run(at.token)

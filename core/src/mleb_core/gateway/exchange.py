@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import httpx2
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from mleb_core.gateway.asked import Asked, Refused, bearer, check, header, read_body
 from mleb_core.gateway.budgets import BudgetReached, Hold
@@ -43,6 +43,13 @@ class Exchange:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
         run = self.shared.runs.get(bearer(scope))
+        begun = False
+
+        async def say(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
         try:
             if run is None or run.closed:
                 raise Refused(401, "authentication_error", "no run has this token", close=True)
@@ -53,7 +60,11 @@ class Exchange:
             assert task is not None
             run.tasks.add(task)
             try:
-                await self._serve(run, scope, receive, send)
+                await self._serve(run, scope, receive, say)
+            except asyncio.CancelledError:
+                if begun or not run.closed:
+                    raise  # the connection ends with it
+                raise Refused(401, "authentication_error", "the run has ended", close=True) from None
             finally:
                 run.tasks.discard(task)
         except Refused as refused:
