@@ -26,6 +26,7 @@ from mleb_core.instructions import render_instructions
 from mleb_core.layout import CompetitionData, GroupLayout, RunLayout, remove_unfinished, write_whole
 from mleb_core.registry import Registry
 from mleb_core.report.build import competition_report, human_scores, run_report
+from mleb_core.report.load import OtherVersionError, parse_model
 from mleb_core.report.models import CompetitionReport, RunReport
 from mleb_core.run import Cause, Outcome, Run, RunGroup, RunKey, RunStatus, append_event, now
 from mleb_core.runner.protocol import Job, Stop
@@ -37,10 +38,20 @@ LASTING = (UsageError, PluginError, CompetitionError, NotPreparedError)
 
 
 def read_run(layout: RunLayout) -> Run | None:
-    """The state of a run, or None where there is none that can be read (it is then started afresh)."""
+    """The state of a run, or None where there is none that can be read (it is then started afresh).
+
+    Raises:
+        OtherVersionError: it is of another format version: a later mleb's run is not to be run again.
+    """
     try:
-        return Run.model_validate_json(layout.run.read_bytes())
-    except (OSError, ValueError):
+        content = layout.run.read_bytes()
+    except OSError:
+        return None
+    try:
+        return parse_model(layout.run, content, Run, "a run's state")
+    except OtherVersionError:
+        raise
+    except RunGroupError:
         return None
 
 
@@ -114,6 +125,8 @@ class Executor:
         run = run.model_copy(
             update={"attempt": run.attempt + 1, "started_at": now(), "outcome": None, "ended_at": None}
         )
+        # Where run.json was lost, the attempt has the number of one whose report still stands.
+        layout.report.unlink(missing_ok=True)
         run = self._change(run, layout, RunStatus.PREPARING, attempt=run.attempt)
         job = self._job(run, layout)
         self._observe(layout, "mleb_run_started", run=run)
