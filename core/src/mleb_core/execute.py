@@ -91,6 +91,8 @@ class Executor:
         run = read_run(layout)
         if run is None or run.key != key:
             return Run(key=key, group=self.group.name, created_at=now())
+        if run.ungraded:
+            return run.model_copy(update={"status": RunStatus.GRADING, "failures": 0})
         if run.status.ended:
             return run.model_copy(update={"status": RunStatus.PENDING, "failures": 0})
         return run
@@ -158,8 +160,9 @@ class Executor:
     def _graded(self, run: Run, layout: RunLayout) -> CompetitionReport:
         """The grade of what the agent left; one that stands from before this attempt was cut off is kept."""
         standing = _standing_report(layout, run)
-        if standing is not None and standing.competition_report is not None:
-            return standing.competition_report
+        graded = standing.competition_report if standing is not None else None
+        if graded is not None and graded.grader_error is None:
+            return graded
         competition = self.registry.competition(run.key.competition)
         grade = self.pool.grade(competition, layout.submission, Path(self.group.data_dir))
         if grade.grader_error:
@@ -169,7 +172,9 @@ class Executor:
     def _close(self, run: Run, layout: RunLayout, graded: CompetitionReport | None) -> Run:
         """Write the report, then the final status: a run that has ended always has a report."""
         assert run.outcome is not None
-        run = run.model_copy(update={"status": run.outcome.status, "ended_at": run.ended_at or now()})
+        ungraded = graded is not None and graded.grader_error is not None
+        changes = {"status": run.outcome.status, "ended_at": run.ended_at or now(), "ungraded": ungraded}
+        run = run.model_copy(update=changes)
         report = run_report(run, graded)
         write_whole(layout.report, report.model_dump_json(indent=2) + "\n")
         run = self._change(run, layout, run.status, durable=True)
