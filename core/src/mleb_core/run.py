@@ -66,7 +66,7 @@ class RunStatus(enum.StrEnum):
     TIMED_OUT = "timed_out"
     """The agent's time was up; graded."""
     CANCELLED = "cancelled"
-    """Asked to stop, twice; not graded."""
+    """Cancelled alone while its group goes on, which an engine may offer; not graded. Ctrl-C interrupts instead."""
     INTERRUPTED = "interrupted"
     """The harness stopped meanwhile; `--resume` takes it up again."""
 
