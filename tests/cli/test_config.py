@@ -105,7 +105,8 @@ def test_a_file_that_is_not_there_or_not_text(mleb):
 
 
 def test_dotenv_is_read_and_overrides_nothing(planned, mleb):
-    (mleb.here / ".env").write_text("MLEB_WORKERS=6\nexport MLEB_RETRIES='1'\n# comment\nMLEB_TIME_LIMIT=${MLEB_WORKERS}m\n")
+    lines = ["MLEB_WORKERS=6", "export MLEB_RETRIES='1'", "# comment", "MLEB_TIME_LIMIT=${MLEB_WORKERS}m", ""]
+    (mleb.here / ".env").write_text("\n".join(lines))
     group = planned(env={"MLEB_RETRIES": "4"})
     assert (group["workers"], group["retries"], group["limits"]["time_s"]) == (6, 4, 360)
     (mleb.here / ".env").write_bytes(b"A=\xff\n")
