@@ -29,4 +29,4 @@ def test_two_gaps_are_an_accident_whatever_the_size(tmp_path, n):
     assert grade([]) == 1
     with pytest.raises(InvalidSubmissionError, match=r"row 1 \(id 0\), column 'prediction': the cell is empty"):
         grade([0, 3])
-    assert grade([row for row in range(0, n, 2) if row % 12 < 2]) == 1  # gaps in rows that are not toxic, 1 in 12 of all
+    assert grade([row for row in range(0, n, 2) if row % 12 < 2]) == 1  # many gaps, all where not toxic
