@@ -10,7 +10,7 @@ import mmap
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from io import BytesIO, StringIO
+from io import BytesIO
 from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any
@@ -118,7 +118,7 @@ class Lines:
         taken = itemgetter(*places) if len(places) > 1 else lambda parts: (parts[places[0]],)
 
         def pick(line: bytes) -> bytes:
-            parts = line.split(sep) if b'"' not in line else _quoted_cells(line, self._reading.separator)
+            parts = line.split(sep) if b'"' not in line else _quoted_cells(line, sep)
             line = sep.join(taken(parts + constants))
             return line or b'""'  # as the csv module has it: a row is never blank
 
@@ -280,14 +280,17 @@ def _slices(source: Any, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> 
     return [source[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
 
-def _quoted_cells(line: bytes, separator: str) -> list[bytes]:
-    """The cells of a line, as the csv module quotes each."""
-    out = StringIO()
-    writer = csv.writer(out, delimiter=separator, lineterminator="\n")
-    cells = []
-    for cell in next(csv.reader(StringIO(line.decode(), newline=""), delimiter=separator)):
-        out.seek(0)
-        out.truncate()
-        writer.writerow(["", cell])  # beside another one: alone, an empty cell is quoted
-        cells.append(out.getvalue()[1:-1].encode())
+def _quoted_cells(line: bytes, separator: bytes) -> list[bytes]:
+    """The cells of a line that pandas wrote, quoted as they are.
+
+    Not by csv.reader: a carriage return ends a row to it, yet csv.writer leaves one without quotes before Python 3.13.
+    """
+    cells: list[bytes] = []
+    inside = False
+    for piece in line.split(separator):
+        if inside:
+            cells[-1] += separator + piece
+        else:
+            cells.append(piece)
+        inside ^= piece.count(b'"') % 2 == 1
     return cells
