@@ -17,6 +17,7 @@ SUBMISSIONS = 1000
 def main() -> None:
     """Print the table."""
     import numpy as np
+
     from mleb_metrics.classification import accuracy
 
     registry = Registry()

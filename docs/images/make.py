@@ -1,5 +1,9 @@
-"""Makes docs/images/demo.svg: a run of the demo, as a terminal of 110 columns shows it. usage: python docs/images/make.py GROUP"""
+"""Makes docs/images/demo.svg: a run of the demo, as a terminal of 110 columns shows it.
 
+usage: python docs/images/make.py GROUP
+"""
+
+import io
 import os
 import pty
 import re
@@ -28,7 +32,7 @@ def main() -> None:
             break
         output += part
     process.wait()
-    console = Console(record=True, width=110, file=Path(os.devnull).open("w"), force_terminal=True)
+    console = Console(record=True, width=110, file=io.StringIO(), force_terminal=True)
     console.print(Text("$ scripts/demo", style="bold"))
     console.print(Text.from_ansi(output.decode().replace("\r\n", "\n")))
     svg = console.export_svg(title="mleb")

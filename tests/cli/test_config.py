@@ -40,13 +40,13 @@ def test_values_of_every_kind_from_a_file(planned):
         time_limit = "1h30m"
         memory-limit = "2GiB"
         steps = 7
-        model = "some/model"
+        engine = "local"
         [prepare]
         force = true
         """
     )
     assert (group["retries"], group["limits"]["time_s"], group["limits"]["memory_bytes"]) == (0, 5400, 2 * 1024**3)
-    assert (group["limits"]["steps"], group["model"]) == (7, "some/model")
+    assert (group["limits"]["steps"], group["engine"]) == (7, "local")
 
 
 def test_lists_and_flags_from_a_file(mleb, prepared_data):
@@ -105,9 +105,10 @@ def test_a_file_that_is_not_there_or_not_text(mleb):
 
 
 def test_dotenv_is_read_and_overrides_nothing(planned, mleb):
-    (mleb.here / ".env").write_text("MLEB_WORKERS=6\nexport MLEB_RETRIES='1'\n# comment\nMLEB_MODEL=${MLEB_WORKERS}x\n")
+    lines = ["MLEB_WORKERS=6", "export MLEB_RETRIES='1'", "# comment", "MLEB_TIME_LIMIT=${MLEB_WORKERS}m", ""]
+    (mleb.here / ".env").write_text("\n".join(lines))
     group = planned(env={"MLEB_RETRIES": "4"})
-    assert (group["workers"], group["retries"], group["model"]) == (6, 4, "6x")
+    assert (group["workers"], group["retries"], group["limits"]["time_s"]) == (6, 4, 360)
     (mleb.here / ".env").write_bytes(b"A=\xff\n")
     result = mleb("eval")
     assert result.returncode == 2

@@ -105,6 +105,27 @@ def test_runs_that_another_harness_ended_meanwhile_are_not_run_again(registry, r
     assert [run.attempt for run in report.runs] == [1, 1]
 
 
+def test_a_run_whose_state_is_lost_is_run_and_graded_anew(registry, request_for, tmp_path):
+    evaluate(request_for(), registry)
+    (place,) = (tmp_path / "runs").glob("*/*/*/0")
+    document = json.loads((place / "report.json").read_text())
+    document["competition_report"]["score"] = 1.0  # of a submission that is no more
+    (place / "report.json").write_text(json.dumps(document))
+    (place / "run.json").write_text("{")
+    (run,) = resume(place.parents[2], registry).runs
+    assert run.competition_report.score > 1
+
+
+def test_a_later_versions_run_is_not_run_again(registry, request_for, tmp_path):
+    evaluate(request_for(), registry)
+    (place,) = (tmp_path / "runs").glob("*/*/*/0")
+    (place / "run.json").write_text('{"format_version": 2, "phase": "over"}')
+    before = state(place)
+    with pytest.raises(RunGroupError, match="format_version is 2"):
+        resume(place.parents[2], registry)
+    assert state(place) == before
+
+
 class Wrecker:
     """Removes the run's own directory, and more of the group where asked to."""
 

@@ -12,10 +12,8 @@ COMPETITIONS = {
 }
 
 # Words of titles and slugs that a text about the task cannot do without: they name the problem, not the competition.
-ORDINARY = set(
-    ["and", "classification", "code", "for", "label", "notebooks", "predict", "prediction", "pressure", "question"]
-    + ["segmentation", "the", "with", "word"]
-)
+ORDINARY = {"and", "classification", "code", "for", "label", "notebooks", "predict", "prediction", "pressure"}
+ORDINARY |= {"question", "segmentation", "the", "with", "word"}
 
 
 def test_title_and_background_go_and_the_rest_stays():

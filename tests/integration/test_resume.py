@@ -144,3 +144,22 @@ def test_directories_that_are_no_group_are_told(thirdparty, tmp_path):
         assert result.returncode in (1, 2)
         assert str(directory) in result.stderr
         assert "Traceback" not in result.stderr
+
+
+def test_a_run_whose_grader_failed_is_graded_once_the_grader_is_mended(make_environment, data_dir, tmp_path):
+    environment = make_environment("mleb-plugin-thirdparty")
+    metric = environment.own / "mleb_thirdparty" / "metric.py"
+    whole = metric.read_text()
+    metric.write_text("def agreement(truth, predicted):\n    raise ZeroDivisionError('the metric is broken')\n")
+    result = environment.mleb(*eval_arguments(data_dir, tmp_path / "runs"))
+    assert result.returncode == 1
+    assert json.loads(result.stdout)["counts"]["missing"] == SEEDS
+    (group,) = (path.parent for path in (tmp_path / "runs").glob("*/group.json"))
+    logs = {path: path.stat().st_mtime_ns for path in group.glob("*/*/*/agent.log")}
+    metric.write_text(whole)
+    result = environment.mleb("eval", "--resume", str(group), "--json")
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["counts"]["valid"] == SEEDS
+    assert [run["competition_report"]["score"] for run in report["runs"]] == [1.0] * SEEDS
+    assert {path: path.stat().st_mtime_ns for path in logs} == logs, "an agent was run again"

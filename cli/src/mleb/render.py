@@ -21,26 +21,17 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mleb.output import clean, print_error, print_line, print_notice, print_table
+from mleb.output import clean, print_error, print_notice, print_table
 from mleb.units import format_duration
 from mleb_core.kaggle.words import in_words, readable_size
 from mleb_core.layout import GroupLayout
-from mleb_core.report.models import CompetitionReport, Estimate, GroupReport, RunReport
+from mleb_core.report.models import CompetitionReport, RunReport
 from mleb_core.run import Run, RunGroup, RunKey, RunStatus
 
 if TYPE_CHECKING:
-    from rich import box
-from rich.console import ConsoleOptions, RenderResult
+    from rich.console import ConsoleOptions, RenderResult
 
-__all__ = [
-    "Progress",
-    "Steps",
-    "show_competition_report",
-    "show_grading_report",
-    "show_group_reports",
-    "show_plan",
-    "show_table",
-]
+__all__ = ["Progress", "Steps", "show_number", "show_table", "verdict"]
 
 STYLES = {
     "gold": "bold yellow",
@@ -73,101 +64,18 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, titl
     Console(highlight=False).print(table)
 
 
-def show_competition_report(report: CompetitionReport) -> None:
-    """One graded submission."""
-    direction = "lower" if report.is_lower_better else "higher"
-    others = _others(report)
-    standing = f"{report.rank} of {report.teams} {others}, percentile {report.percentile:.1f}" if report.rank else "-"
-    rows = [
-        ["competition", report.label],
-        ["submission", report.submission_path],
-        ["result", _verdict(report)],
-        ["score", f"{_number(report.score)} ({direction} is better)"],
-        ["medal", report.medal],
-        ["leaderboard", others],
-        ["above median", "yes" if report.above_median else "no"],
-        ["place", standing],
-        [
-            "gold, silver, bronze",
-            ", ".join(map(_number, (report.gold_threshold, report.silver_threshold, report.bronze_threshold))),
-        ],
-        ["median", _number(report.median_threshold)],
-        *(["known issue", issue] for issue in report.known_issues),
-    ]
-    show_table(["what", "value"], rows)
+def show_number(value: float | None) -> str:
+    """A score to five decimals, without the zeros at its end; "-" for none."""
+    return "-" if value is None else f"{value:.5f}".rstrip("0").rstrip(".") if abs(value) < 1e7 else f"{value:g}"
 
 
-def show_grading_report(reports: Sequence[CompetitionReport]) -> None:
-    """Graded submissions, a line each."""
-    columns = ["competition", "score", "medal", "above median", "result", "submission"]
-    rows = [
-        [r.label, _number(r.score), r.medal, "yes" if r.above_median else "no", _verdict(r), r.submission_path]
-        for r in reports
-    ]
-    show_table(columns, rows)
-    medals = sum(report.any_medal for report in reports)
-    valid = sum(report.valid_submission for report in reports)
-    print_line(f"{len(reports)} submissions: {valid} valid, {medals} with a medal")
-
-
-def show_plan(group: RunGroup, keys: Sequence[RunKey]) -> None:
-    """What a run group would do: the runs that it has, or that are left of it."""
-    show_table(["competition", "agent", "seed"], [[key.competition, key.agent, key.seed] for key in keys])
-    limits = group.limits
-    memory = f", {limits.memory_bytes / 1024**3:.1f} GiB" if limits.memory_bytes else ""
-    print_line(
-        f"{len(keys)} runs, {group.workers} at a time on {group.runner}, at most "
-        f"{format_duration(limits.time_s)}{memory} each; nothing was started (--dry-run)"
-    )
-
-
-def show_group_reports(reports: Sequence[GroupReport]) -> None:
-    """Each group's runs, then all agents with their figures."""
-    for report in reports:
-        show_table(RUN_COLUMNS, [_run_row(run) for run in _with_missing(report)], title=report.group.name)
-        print_line()
-    columns = ["agent", "runs", "graded", "valid %", "above median %", "gold %", "silver %", "bronze %", "any medal %"]
-    if len(reports) > 1:
-        columns.insert(0, "group")
-    rows: list[list[object]] = []
-    for report in reports:
-        for agent in report.agents:
-            shares = (
-                agent.valid_submission_percentage,
-                agent.above_median_percentage,
-                agent.gold_percentage,
-                agent.silver_percentage,
-                agent.bronze_percentage,
-                agent.any_medal_percentage,
-            )
-            row: list[object] = [agent.agent, agent.counts.asked, agent.counts.graded, *map(_estimate, shares)]
-            rows.append([report.group.name, *row] if len(reports) > 1 else row)
-    show_table(columns, rows)
-    if missing := sum(report.counts.missing for report in reports):
-        print_line(f"{missing} runs have no result; they count as runs without a medal")
-    modelled = {
-        run.key.competition: None
-        for report in reports
-        for run in report.runs
-        if run.competition_report is not None and run.competition_report.leaderboard_kind != "humans"
-    }
-    if modelled:
-        print_line(f"medals against reference models, not humans: {', '.join(map(clean, modelled))}")
-    for report in reports:
-        if any(edition != 1 for edition in report.editions):
-            editions = ", ".join(map(str, report.editions))
-            print_line(f"{clean(report.group.name)}: editions {editions}; edition 1 is as published")
-        for issue, labels in _by_issue(report).items():
-            print_line(f"known issue of {', '.join(map(clean, labels))}: {clean(issue)}")
-
-
-def _by_issue(report: GroupReport) -> dict[str, list[str]]:
-    """Competitions by known issue: what several share is said once."""
-    found: dict[str, list[str]] = {}
-    for label, issues in report.known_issues.items():
-        for issue in issues:
-            found.setdefault(issue, []).append(label)
-    return found
+def verdict(report: CompetitionReport) -> str:
+    """Why there is no score, or that there is one."""
+    if report.grader_error is not None:
+        return f"grader failed: {report.grader_error}"
+    if not report.submission_exists:
+        return "no submission"
+    return "valid" if report.valid_submission else f"invalid: {report.reason}"
 
 
 class Steps:
@@ -375,7 +283,7 @@ class Progress:
             words.append(run.outcome.message)
         if report is not None and run.status.ended and report.competition_report is not None:
             graded = report.competition_report
-            words.append(f"score {graded.score:g}" if graded.score is not None else _verdict(graded))
+            words.append(f"score {graded.score:g}" if graded.score is not None else verdict(graded))
             if graded.any_medal:
                 words.append(f"{graded.medal} medal")
         return ", ".join(words)
@@ -387,50 +295,6 @@ def _settled(directory: Path, group: RunGroup) -> dict[RunKey, str]:
 
     open_keys = set(unsettled(directory, group))
     return {key: "done" for key in group.run_keys() if key not in open_keys}
-
-
-def _with_missing(report: GroupReport) -> list[RunReport | RunKey]:
-    """All runs in the order asked for; the key alone where there is no report."""
-    found: dict[RunKey, RunReport | RunKey] = {key: key for key in report.group.run_keys()}
-    found.update({run.key: run for run in report.runs})
-    return list(found.values())
-
-
-def _run_row(run: RunReport | RunKey) -> list[object]:
-    if isinstance(run, RunKey):
-        return [run.competition, run.agent, run.seed, "missing", "-", "-", "-", "no result"]
-    graded = run.competition_report
-    runtime = format_duration(run.runtime_s) if run.runtime_s is not None else "-"
-    score = _number(graded.score) if graded else "-"
-    notes = [run.message] if run.message else []
-    if graded is not None and not graded.valid_submission:
-        notes.append(_verdict(graded))
-    return [
-        run.key.competition, run.key.agent, run.key.seed, run.status.value, runtime, score,
-        graded.medal if graded else "-", "; ".join(notes),
-    ]  # fmt: skip
-
-
-def _verdict(report: CompetitionReport) -> str:
-    if report.grader_error is not None:
-        return f"grader failed: {report.grader_error}"
-    if not report.submission_exists:
-        return "no submission"
-    return "valid" if report.valid_submission else f"invalid: {report.reason}"
-
-
-def _others(report: CompetitionReport) -> str:
-    """Whose scores the medals are measured by."""
-    return report.leaderboard_kind.replace("-", " ")
-
-
-def _estimate(estimate: Estimate) -> str:
-    error = "" if estimate.standard_error is None else f" ± {estimate.standard_error:.1f}"
-    return f"{estimate.mean:.1f}{error}"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.5f}".rstrip("0").rstrip(".") if abs(value) < 1e7 else f"{value:g}"
 
 
 def _is_number(cell: object) -> bool:

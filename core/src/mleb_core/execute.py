@@ -26,6 +26,7 @@ from mleb_core.instructions import render_instructions
 from mleb_core.layout import CompetitionData, GroupLayout, RunLayout, remove_unfinished, write_whole
 from mleb_core.registry import Registry
 from mleb_core.report.build import competition_report, human_scores, run_report
+from mleb_core.report.load import OtherVersionError, parse_model
 from mleb_core.report.models import CompetitionReport, RunReport
 from mleb_core.run import Cause, Outcome, Run, RunGroup, RunKey, RunStatus, append_event, now
 from mleb_core.runner.protocol import Job, Stop
@@ -37,10 +38,20 @@ LASTING = (UsageError, PluginError, CompetitionError, NotPreparedError)
 
 
 def read_run(layout: RunLayout) -> Run | None:
-    """The state of a run, or None where there is none that can be read (it is then started afresh)."""
+    """The state of a run, or None where there is none that can be read (it is then started afresh).
+
+    Raises:
+        OtherVersionError: it is of another format version: a later mleb's run is not to be run again.
+    """
     try:
-        return Run.model_validate_json(layout.run.read_bytes())
-    except (OSError, ValueError):
+        content = layout.run.read_bytes()
+    except OSError:
+        return None
+    try:
+        return parse_model(layout.run, content, Run, "a run's state")
+    except OtherVersionError:
+        raise
+    except RunGroupError:
         return None
 
 
@@ -80,6 +91,8 @@ class Executor:
         run = read_run(layout)
         if run is None or run.key != key:
             return Run(key=key, group=self.group.name, created_at=now())
+        if run.ungraded:
+            return run.model_copy(update={"status": RunStatus.GRADING, "failures": 0})
         if run.status.ended:
             return run.model_copy(update={"status": RunStatus.PENDING, "failures": 0})
         return run
@@ -114,6 +127,8 @@ class Executor:
         run = run.model_copy(
             update={"attempt": run.attempt + 1, "started_at": now(), "outcome": None, "ended_at": None}
         )
+        # Where run.json was lost, the attempt has the number of one whose report still stands.
+        layout.report.unlink(missing_ok=True)
         run = self._change(run, layout, RunStatus.PREPARING, attempt=run.attempt)
         job = self._job(run, layout)
         self._observe(layout, "mleb_run_started", run=run)
@@ -145,8 +160,9 @@ class Executor:
     def _graded(self, run: Run, layout: RunLayout) -> CompetitionReport:
         """The grade of what the agent left; one that stands from before this attempt was cut off is kept."""
         standing = _standing_report(layout, run)
-        if standing is not None and standing.competition_report is not None:
-            return standing.competition_report
+        graded = standing.competition_report if standing is not None else None
+        if graded is not None and graded.grader_error is None:
+            return graded
         competition = self.registry.competition(run.key.competition)
         grade = self.pool.grade(competition, layout.submission, Path(self.group.data_dir))
         if grade.grader_error:
@@ -156,7 +172,9 @@ class Executor:
     def _close(self, run: Run, layout: RunLayout, graded: CompetitionReport | None) -> Run:
         """Write the report, then the final status: a run that has ended always has a report."""
         assert run.outcome is not None
-        run = run.model_copy(update={"status": run.outcome.status, "ended_at": run.ended_at or now()})
+        ungraded = graded is not None and graded.grader_error is not None
+        changes = {"status": run.outcome.status, "ended_at": run.ended_at or now(), "ungraded": ungraded}
+        run = run.model_copy(update=changes)
         report = run_report(run, graded)
         write_whole(layout.report, report.model_dump_json(indent=2) + "\n")
         run = self._change(run, layout, run.status, durable=True)

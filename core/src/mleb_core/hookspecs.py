@@ -36,13 +36,13 @@ def mleb_register_competitions() -> "Iterable[Competition]":
         Usually `competitions_in(Path(__file__).parent)`. An id that another plugin has is an error of the
         plugin whose distribution name comes later in the alphabet.
     """
-    raise NotImplementedError
+    return ()
 
 
 @hookspec
 def mleb_register_agents() -> "Iterable[Scaffold]":
     """Agent scaffolds that the plugin brings. Fires once, when ids are first looked up. Since 0.1."""
-    raise NotImplementedError
+    return ()
 
 
 @hookspec
@@ -51,19 +51,19 @@ def mleb_register_graders() -> "Iterable[Grader]":
 
     The objects are made without importing pandas or scikit-learn; they do so when they grade.
     """
-    raise NotImplementedError
+    return ()
 
 
 @hookspec
 def mleb_register_runners() -> "Iterable[Runner]":
     """Runners that the plugin brings, beside core's `local`. Fires once, at first look-up. Since 0.1."""
-    raise NotImplementedError
+    return ()
 
 
 @hookspec
 def mleb_register_engines() -> "Iterable[Engine]":
     """Engines that the plugin brings, beside core's `local`. Fires once, at first look-up. Since 0.1."""
-    raise NotImplementedError
+    return ()
 
 
 @hookspec

@@ -66,7 +66,7 @@ class RunStatus(enum.StrEnum):
     TIMED_OUT = "timed_out"
     """The agent's time was up; graded."""
     CANCELLED = "cancelled"
-    """Asked to stop, twice; not graded."""
+    """Cancelled alone while its group goes on, which an engine may offer; not graded. Ctrl-C interrupts instead."""
     INTERRUPTED = "interrupted"
     """The harness stopped meanwhile; `--resume` takes it up again."""
 
@@ -166,6 +166,8 @@ class Run(Frozen):
     """How often it was started; 1 is the first time."""
     failures: int = 0
     """How many attempts ended in a sandbox or harness failure; interruptions do not count."""
+    ungraded: bool = False
+    """Whether it ended without a verdict because the grader failed: --resume grades it again, once that is mended."""
     outcome: Outcome | None = None
     """How the agent's part ended, once it has."""
     created_at: str
@@ -177,9 +179,9 @@ class Run(Frozen):
 
     @property
     def settled(self) -> bool:
-        """Whether --resume leaves it alone: it ended, and not through a fault of the sandbox or of mleb."""
+        """Whether --resume leaves it alone: it ended, and no fault of sandbox, grader or mleb stands in its way."""
         faults = (Cause.SANDBOX_FAILURE, Cause.HARNESS_FAILURE)
-        return self.status.ended and (self.outcome is None or self.outcome.cause not in faults)
+        return self.status.ended and not self.ungraded and (self.outcome is None or self.outcome.cause not in faults)
 
 
 def _agent_id(text: str) -> str:

@@ -136,7 +136,8 @@ def test_a_file_that_is_too_large_to_read_costs_only_itself(competition, data_di
     with GradingPool(memory_bytes=512 * 1024**2, time_limit_s=120) as pool:
         grade = pool.grade(competition, path, data_dir)
         path.write_text(GOOD)
-        assert pool.grade(competition, path, data_dir).score == 1.0
+        after = pool.grade(competition, path, data_dir)
+    assert after.score == 1.0, after.reason or after.grader_error
     assert not grade.valid
     assert grade.grader_error is None
     assert "GiB of memory" in grade.reason

@@ -126,12 +126,16 @@ def test_dice_hausdorff(seed, merge, order):
         assert math.isnan(got)
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_distances_of_many_points_are_exact(seed, monkeypatch):
+@pytest.mark.parametrize("seed", range(20))
+def test_distances_of_many_voxels_are_exact(seed, monkeypatch):
     draw = np.random.default_rng(seed)
-    source, target = draw.integers(0, 60, (400, 3)), draw.integers(0, 30, (50, 3))
-    scale = draw.random(3) + 0.1
-    plain = cdist(source * scale, target * scale).min(axis=1).max()
+    shape = tuple(draw.integers(1, 30, draw.integers(1, 4)))
+    source, target = draw.random(shape) < draw.choice([0.1, 0.9, 1]), draw.random(shape) < draw.choice([0.003, 0.5])
+    target.flat[draw.integers(target.size)] = True
+    if draw.random() < 0.5:
+        target[tuple(slice(0, max(1, n // 3)) for n in shape)] = True  # something with an inside
+    scale = draw.choice([0.01, 0.3, 1], len(shape))
+    plain = cdist(np.argwhere(source) * scale, np.argwhere(target) * scale).min(axis=1).max(initial=0)
     assert directed_hausdorff(source, target, scale) == pytest.approx(plain, rel=1e-12)
     monkeypatch.setattr(hausdorff, "_MANY", 10)  # look at blocks first
     assert directed_hausdorff(source, target, scale) == pytest.approx(plain, rel=1e-12)

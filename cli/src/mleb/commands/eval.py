@@ -190,14 +190,15 @@ def _dry_run(what: "EvalRequest | Path", registry: "Registry", *, as_json: bool)
         runs = [key.model_dump(mode="json") for key in keys]
         print_json({"group": group.model_dump(mode="json"), "runs": runs})
     else:
-        from mleb.render import show_plan
+        from mleb.reports import show_plan
 
         show_plan(group, keys)
 
 
 def _run(what: "EvalRequest | Path", registry: "Registry", *, workers: int | None, as_json: bool) -> None:
     """Evaluate or resume, show it, report it, and end with the exit code that tells."""
-    from mleb.render import Progress, show_group_reports
+    from mleb.render import Progress
+    from mleb.reports import show_group_reports
     from mleb.signals import Interruptible
     from mleb_core.evaluate import evaluate
     from mleb_core.evaluate import resume as resume_group

@@ -84,7 +84,7 @@ def grade_command(  # noqa: PLR0917
     if as_json:
         print_json(report)
     else:
-        from mleb.render import show_grading_report
+        from mleb.reports import show_grading_report
 
         show_grading_report(reports)
     if failure is not None:
@@ -110,7 +110,7 @@ def grade_sample_command(  # noqa: PLR0917
     if as_json:
         print_json(reports[0].model_dump(mode="json"))
     else:
-        from mleb.render import show_competition_report
+        from mleb.reports import show_competition_report
 
         show_competition_report(reports[0])
     _exit_where_a_grader_failed(reports)

@@ -46,7 +46,7 @@ def report_command(
         documents = [to_json(report).rstrip("\n") for report in reports]
         print_json_text((documents[0] if len(documents) == 1 else "[\n" + ",\n".join(documents) + "\n]") + "\n")
     elif format is Format.TABLE:
-        from mleb.render import show_group_reports
+        from mleb.reports import show_group_reports
 
         show_group_reports(reports)
     elif format is Format.MARKDOWN:

@@ -279,6 +279,10 @@ def _as_text(
             column = pd.Series(_as_numbers(column, empty))
             if pd.api.types.is_bool_dtype(truth) and bool(column.isin([0, 1]).all()):
                 column = column.astype(bool)
+    if rule.values is None and rule.pattern is None and not _is_numeric(column):
+        texts = column.to_numpy(dtype=object)
+        if pd.api.types.infer_dtype(texts, skipna=True) == "string":  # as they are to be
+            return np.where(empty, missing_text, texts) if bool(empty.any()) else texts
     codes, uniques = pd.factorize(column.astype(object) if not _is_numeric(column) else column)
     words = np.empty(len(uniques) + 1, dtype=object)
     words[:-1] = [_label(u) if label else _text(u) for u in uniques]

@@ -175,6 +175,8 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in environment.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         kept.setdefault(name, "1")  # several children share the machine with agents
+    # Arrow's own allocator reserves a gigabyte of addresses at a time, which the limit would take for use.
+    kept["ARROW_DEFAULT_MEMORY_POOL"] = "system"
     path = [os.path.abspath(entry or os.curdir) for entry in sys.path]  # noqa: PTH100  # "" is no Path
     return {**kept, "PYTHONPATH": os.pathsep.join(dict.fromkeys(path)), "PYTHONUNBUFFERED": "1"}
 

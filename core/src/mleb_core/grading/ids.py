@@ -107,10 +107,11 @@ def align_by_id(
     place = index.get_indexer(pd.Index(found))
     if unknown == "refused":
         _refuse_unknown(place, submission, ids, len(wanted), repeated)
-    _refuse_repeated(found, submission, ids)
     row = np.full(len(wanted), -1, dtype=np.intp)
     known = np.flatnonzero(place >= 0)
     row[place[known]] = known
+    if np.count_nonzero(row >= 0) < len(found):  # else each id has a row of its own
+        _refuse_repeated(found, submission, ids)
     missing = row < 0 if optional is None else (row < 0) & ~optional
     if bool(missing.any()):
         _refuse_missing(np.flatnonzero(missing), submission, answers, ids, sample)

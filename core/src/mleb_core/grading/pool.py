@@ -198,7 +198,12 @@ class GradingPool:
         return False
 
     def _worn(self, child: Child, reply: dict[str, Any]) -> bool:
-        """Whether a child has done its part: many submissions, memory that it does not give back, or offspring."""
+        """Whether a child has done its part: many submissions, memory that it does not give back, or offspring.
+
+        Nor is one that ran out of memory used again: a module may have been half imported at that moment.
+        """
+        if reply.get("exceeded") == "memory":
+            return True
         grown = reply["resident"] - child.resident_at_start
         return child.requests >= self.recycle_after or grown > min(_GIB, self.memory_bytes // 2) or reply["children"]
 

@@ -114,8 +114,8 @@ def _weigh(result: Preflight, sizes: dict[str, int | None], data_dir: Path, at_a
     many = f"{len(archives)} download{'' if one else 's'} of {readable_size(sum(archives))}"
     if least > free:
         line = (
-            f"{many} need{'s' if one else ''} at least {readable_size(least)} in {data_dir}, {readable_size(free)} are free; free some "
-            "space, choose another --data-dir, or ask for fewer"
+            f"{many} need{'s' if one else ''} at least {readable_size(least)} in {data_dir}, "
+            f"{readable_size(free)} are free; free some space, choose another --data-dir, or ask for fewer"
         )
         result.problems.append(Problem(line, tuple(competition.id for competition in result.ready)))
         result.ready = []

@@ -2,7 +2,7 @@
 
     run.py        prepare, require_prepared, data_digest: a competition as a whole, atomically
     recipe.py     the declared recipe language (models of `[prepare]` in competition.toml)
-    declared.py   carrying out a declared recipe; reading.py its tables, rows.py its split
+    declared.py   carrying out a declared recipe; reading.py its tables, rows.py its split, writing.py its files
     context.py    what a competition's prepare.py gets
     fetch.py      where raw data comes from, one function for each kind of source
     manifest.py   prepared.json
@@ -11,7 +11,7 @@
 and the building blocks, which prepare.py may use too:
 
     split.py      train and test by row position
-    tables.py     CSV in and out, byte for byte
+    tables.py     CSV in and out, byte for byte; lines.py and windows.py the same without reading the cells
     files.py      laying out file trees
     archives.py   zip, tar, 7z: reading and packing
     checksums.py  of files and trees

@@ -48,6 +48,10 @@ class ArchiveReader:
         """
         raise NotImplementedError
 
+    def size(self, name: str) -> int:
+        """A member's bytes when unpacked; raises as `open`."""
+        raise NotImplementedError
+
     def read(self, name: str) -> bytes:
         """All of a member's bytes; raises as `open`."""
         with _readable(self.path, name), self.open(name) as stream:
@@ -85,6 +89,12 @@ class _Zip(ArchiveReader):
         with _readable(self.path, name):
             return self._zip.open(info)
 
+    def size(self, name: str) -> int:
+        info = self._infos.get(name)
+        if info is None:
+            raise self.missing(name)
+        return info.file_size
+
     def extract(self, pairs: Iterable[tuple[str, str]]) -> None:
         pairs = list(pairs)
         for folder in {target.rpartition("/")[0] for _, target in pairs}:
@@ -117,6 +127,10 @@ class _Unpacked(ArchiveReader):
         if not path.is_file():
             raise self.missing(name)
         return path.open("rb")
+
+    def size(self, name: str) -> int:
+        with self.open(name) as stream:
+            return os.fstat(stream.fileno()).st_size
 
     def extract(self, pairs: Iterable[tuple[str, str]]) -> None:
         folder = self._unpacked()

@@ -1,9 +1,7 @@
 """Carrying out a declared recipe."""
 
-import fnmatch
 import os
-import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +11,20 @@ import pandas as pd
 from mleb_core.errors import PreparationError
 from mleb_core.prepare.archives import write_archive
 from mleb_core.prepare.files import copy_files
-from mleb_core.prepare.reading import column_values, read_table
+from mleb_core.prepare.lines import Lines, open_lines
+from mleb_core.prepare.reading import read_table, reading_of
 from mleb_core.prepare.recipe import Archive, Copy, Recipe, Rows, Write
 from mleb_core.prepare.rows import renumbered, sorted_rows, split_rows
 from mleb_core.prepare.sources import Sources, matcher
 from mleb_core.prepare.split import Parts
-from mleb_core.prepare.tables import need_columns, write_csv
+from mleb_core.prepare.tables import need_columns
 from mleb_core.prepare.templates import Template
+from mleb_core.prepare.writing import write_lines, write_rows
 
 __all__ = ["Declared"]
+
+LARGE = 16 << 20
+"""Tables of so many bytes are written from the lines of their file; below it is no gain."""
 
 
 class Declared:
@@ -49,18 +52,17 @@ class Declared:
         self._ids, self._own, self._progress = tuple(ids), own, progress
         self._tables: dict[str, pd.DataFrame] = {}
         self._parts: Parts | None = None
+        self._texts: dict[str, Lines | None] = {}
+        self._views: dict[str, pd.DataFrame] = {}  # some columns of the tables that are there as lines
 
     def table(self, name: str) -> pd.DataFrame:
         """A table by its name in `[prepare.tables]`; with new ids, if it is the one that is split."""
-        if name not in self._tables:
-            self._progress(f"reading {name}")
-            self._tables[name] = read_table(self._recipe.tables[name], self._sources, name)
+        frame = self._whole(name)
         split = self._recipe.split
-        if self._parts is None and split is not None and split.table == name:
-            frame = self._tables[name]
-            self._parts = split_rows(frame, split, self._sources)
-            if split.renumber is not None:
-                self._tables[name] = renumbered(frame, self._parts, split.renumber)
+        if split is not None and split.table == name:
+            parts = self.parts
+            if split.renumber is not None and f"{split.renumber.column}@raw" not in frame.columns:
+                self._tables[name] = renumbered(frame, parts, split.renumber)
         return self._tables[name]
 
     @property
@@ -70,10 +72,13 @@ class Declared:
         Raises:
             PreparationError: the recipe has no split.
         """
-        if self._recipe.split is None:
+        split = self._recipe.split
+        if split is None:
             raise PreparationError("the recipe has no [prepare.split]")
-        self.table(self._recipe.split.table)
-        assert self._parts is not None
+        if self._parts is None:
+            needed = [*([split.column] if split.column else []), *split.sort_by]
+            frame = self._view(split.table, needed)
+            self._parts = split_rows(self._whole(split.table) if frame is None else frame, split, self._sources)
         return self._parts
 
     @property
@@ -95,13 +100,14 @@ class Declared:
         recipe = self._recipe
         for name in recipe.require:
             self._sources.need(name)
-        if recipe.split is not None:
+        if recipe.split is not None and self._lines(recipe.split.table) is None:
             self.table(recipe.split.table)
         last = {self._name(part): i for i, part in enumerate(recipe.write)}
         for i, part in enumerate(recipe.write):
             self._progress(f"writing {part.file}")
             self._write(part)
             if last[name := self._name(part)] == i and (recipe.split is None or name != recipe.split.table):
+                self._views.pop(name, None)
                 self._tables.pop(name, None)  # a side table is read again in the rare case that a copy needs it
         for copy in recipe.copy_:
             self._progress(f"laying out {copy.to}")
@@ -114,6 +120,49 @@ class Declared:
         name = part.table or (self._recipe.split.table if self._recipe.split else None)
         assert name is not None  # the recipe was validated
         return name
+
+    def _whole(self, name: str) -> pd.DataFrame:
+        """A table as it was read."""
+        if name not in self._tables:
+            self._progress(f"reading {name}")
+            self._tables[name] = read_table(self._recipe.tables[name], self._sources, name)
+        return self._tables[name]
+
+    def _lines(self, name: str) -> Lines | None:
+        """The lines of a large table that is written as it stands in its file, as long as it was not read whole."""
+        if name in self._tables:
+            return None
+        if name not in self._texts:
+            table, split = self._recipe.tables[name], self._recipe.split
+            new_ids = split is not None and split.table == name and split.renumber is not None
+            changed = bool(table.drop or table.values or table.add or new_ids)
+            path = None
+            if table.file is not None and not changed and any(self._name(part) == name for part in self._recipe.write):
+                path = self._sources.large_file(table.file, LARGE)
+            lines = None
+            if path is not None:
+                self._progress(f"going through {name}")
+                lines = open_lines(path, reading_of(table), self._sources.scratch)
+            absent = lines is not None and any(column not in lines.columns for column in table.read.dtype)
+            self._texts[name] = None if absent else lines
+        return self._texts[name]
+
+    def _view(self, name: str, columns: Sequence[str]) -> pd.DataFrame | None:
+        """A table with these columns at least; None where it must be read whole."""
+        lines = self._lines(name)
+        if lines is None or any(column not in lines.columns for column in columns):
+            return None
+        have = self._views.get(name)
+        new = [column for column in dict.fromkeys(columns) if have is None or column not in have.columns]
+        if have is None or new:
+            frame = lines.frame(new)
+            self._views[name] = frame if have is None else have.assign(**{column: frame[column] for column in new})
+        return self._views[name]
+
+    def _columns(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
+        """A table with these columns at least, if it has them."""
+        frame = self._view(name, columns)
+        return self.table(name) if frame is None else frame
 
     def _part(self, rows: Rows) -> pd.DataFrame:
         name = self._recipe.split.table if self._recipe.split else ""
@@ -129,7 +178,7 @@ class Declared:
         match = part.match if isinstance(part.match, dict) else {part.match: part.match}
         assert self._recipe.split is not None
         name = self._name(part)
-        frame, split = self.table(name), self.table(self._recipe.split.table)
+        frame, split = self._columns(name, list(match)), self._columns(self._recipe.split.table, list(match.values()))
         mask = np.ones(len(frame), dtype=bool)
         for column, key in match.items():
             need_columns(frame, [column], f"table {name!r}")
@@ -139,79 +188,33 @@ class Declared:
 
     def _write(self, part: Write) -> None:
         name = self._name(part)
-        frame, label = self.table(name), f"table {name!r}"
+        label = f"table {name!r}"
         rows = self._rows(part)
         if part.distinct or part.sort_by:
-            need_columns(frame, [*part.distinct, *part.sort_by], label)
+            needed = [*part.distinct, *part.sort_by]
+            frame = self._columns(name, needed)
+            need_columns(frame, needed, label)
             rows = np.arange(len(frame)) if rows is None else rows
             if part.distinct:
                 rows = rows[~frame[list(part.distinct)].take(rows).duplicated().to_numpy()]
             if part.sort_by:
                 rows = sorted_rows(frame, rows, part.sort_by)
-        hidden = {f"{r.column}@raw" for r in [self._recipe.split.renumber if self._recipe.split else None] if r}
-        present = [str(column) for column in frame.columns if column not in hidden]
-        one_hot: list[str] = []
-        if part.one_hot is not None:
-            need_columns(frame, [part.one_hot], label)
-            one_hot = list(self._recipe.tables[name].values.get(part.one_hot) or column_values(frame[part.one_hot]))
-            at = present.index(part.one_hot)
-            present[at : at + 1] = one_hot
-        fills = {column: value for column, value in part.fill.items() if column != "*"}
-        present += [column for column in fills if column not in present]
-        where = f"{part.file}: {label}"
-        wanted, hide = (_fitting(names, present, where) for names in (part.columns or ("*",), part.hide))
-        wanted = [column for column in wanted if column not in hide]
-        _fitting(part.rename, present, where)
-        if "*" in part.fill:
-            ids = [column for column in wanted if part.rename.get(column, column) in self._ids]
-            fills |= {column: part.fill["*"] for column in wanted if column not in (*ids, *fills)}
-        texts = {c: Template(v) for c, v in fills.items() if isinstance(v, str) and "{" in v}
-        source = dict.fromkeys(wanted)
-        if part.one_hot is not None:
-            source[part.one_hot] = None
-        for template in texts.values():
-            source |= dict.fromkeys(template.columns)
-        used = [column for column in source if column in frame.columns]
-
-        def change(piece: pd.DataFrame) -> pd.DataFrame:
-            new: dict[str, Any] = {}
-            for column in wanted:
-                if column in texts:
-                    new[column] = filled_text(texts[column], piece, where)
-                elif column in fills:
-                    new[column] = np.full(len(piece), fills[column], dtype=_dtype(fills[column]))
-                elif column in one_hot and part.one_hot is not None:
-                    labels = piece[part.one_hot].astype(object)
-                    new[column] = (labels.astype(str) == column).to_numpy(dtype=np.int64)
-                else:
-                    new[column] = piece[column]
-            return pd.DataFrame(new, index=piece.index).rename(columns=part.rename)
-
-        same = not (fills or one_hot or part.rename)
-        with self._target_stream(part.file) as stream:
-            write_csv(
-                frame,
-                stream,
-                rows=rows,
-                columns=wanted if same else used,
-                change=None if same else change,
-                index=part.index,
-                float_format=part.float_format,
-                quote=part.quote,
-                separator="\t" if part.file.removesuffix(".zip").endswith(".tsv") else ",",
-            )
-
-    def _target_stream(self, file: str) -> Any:
-        path = self._target / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return _ZippedFile(path) if file.endswith(".zip") else path.open("xb")
+        path = self._target / part.file
+        lines = self._lines(name)
+        if lines is not None and write_lines(part, lines, rows, path, ids=self._ids, label=label):
+            return
+        split = self._recipe.split
+        hidden = [f"{split.renumber.column}@raw"] if split is not None and split.renumber is not None else []
+        values = self._recipe.tables[name].values
+        frame = self.table(name)
+        write_rows(part, frame, rows, path, ids=self._ids, label=label, hidden=hidden, values=values)
 
     def _pairs(self, part: Copy | Archive, target: str) -> list[tuple[str, str]]:
         """(source, target) texts of a part that follows rows, each once, in the order of the rows."""
         source, goal = Template(part.from_), Template(target)
         name = self._name(part)
-        frame, rows = self.table(name), self._rows(part)
         columns = list(dict.fromkeys((*source.columns, *goal.columns)))
+        frame, rows = self._columns(name, columns), self._rows(part)
         need_columns(frame, columns, f"{part.from_!r}: table {name!r}")
         frame = frame[columns] if rows is None else frame[columns].take(rows)
         label = f"table {name!r}"
@@ -290,47 +293,3 @@ class Declared:
         else:
             members = ((name, self._sources.raw / source) for source, name in pairs)
         write_archive(target, members, compress=part.compress)
-
-
-def filled_text(template: Template, frame: pd.DataFrame, name: str) -> Any:
-    """A template's text for each row; a template of one bare column keeps its missing cells."""
-    if len(template.columns) == 1 and template.text == f"{{{template.columns[0]}}}":
-        need_columns(frame, template.columns, name)
-        return frame[template.columns[0]]
-    return template.values(frame, name)
-
-
-class _ZippedFile:
-    """A new archive with one member, named like it without .zip, to write to."""
-
-    def __init__(self, path: Path) -> None:
-        self._archive = zipfile.ZipFile(path, "x")
-        info = zipfile.ZipInfo(path.name.removesuffix(".zip"), (1980, 1, 1, 0, 0, 0))
-        info.compress_type, info.external_attr, info.create_system = zipfile.ZIP_DEFLATED, 0o644 << 16, 3
-        self._member = self._archive.open(info, "w", force_zip64=True)
-
-    def __enter__(self) -> Any:
-        return self._member
-
-    def __exit__(self, *_: object) -> None:
-        self._member.close()
-        self._archive.close()
-
-
-def _fitting(names: Iterable[str], present: Sequence[str], where: str) -> list[str]:
-    """The columns of those names, some of which are patterns, each once."""
-    found: dict[str, None] = {}
-    for name in names:
-        if name in present:
-            found[name] = None
-            continue
-        fits = fnmatch.filter(present, name) if "*" in name else []
-        if not fits:
-            there = ", ".join(present[:12]) + (", ..." if len(present) > 12 else "")
-            raise PreparationError(f"{where} has no column {name!r}; it has: {there}")
-        found |= dict.fromkeys(fits)
-    return list(found)
-
-
-def _dtype(value: object) -> Any:
-    return object if isinstance(value, str) else None

@@ -28,6 +28,7 @@ __all__ = ["copy_file", "copy_files", "copy_tree", "files_below"]
 
 Pair = tuple[str, str]
 _FICLONE = 0x40049409
+_SMALL = 1 << 18  # bytes
 _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES}
 
@@ -146,6 +147,8 @@ def _copied_run(pairs: Sequence[Pair]) -> None:
 
 
 def _copied(pair: Pair) -> None:
+    if _copied_small(*pair):
+        return
     with _opened(pair[0]) as reader, _created(pair[1]) as writer:
         size = os.fstat(reader.fileno()).st_size
         try:
@@ -158,6 +161,33 @@ def _copied(pair: Pair) -> None:
             writer.seek(0)
             writer.truncate()
             shutil.copyfileobj(reader, writer, 1 << 20)
+
+
+def _copied_small(source: str, target: str) -> bool:
+    """Copy a small file in as few calls of the system as can be: they are what many small files cost."""
+    try:
+        status = os.stat(source)
+    except OSError:
+        return False  # named by the other way
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _SMALL:
+        return False
+    reader = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = os.read(reader, status.st_size + 1)
+    finally:
+        os.close(reader)
+    if len(data) != status.st_size:
+        return False
+    try:
+        writer = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except FileExistsError:
+        raise PreparationError(f"{target} is made twice") from None
+    try:
+        while data:
+            data = data[os.write(writer, data) :]
+    finally:
+        os.close(writer)
+    return True
 
 
 def _opened(source: str) -> FileIO:

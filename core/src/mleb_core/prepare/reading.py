@@ -8,10 +8,10 @@ import pandas as pd
 from mleb_core.errors import PreparationError
 from mleb_core.prepare.recipe import Table
 from mleb_core.prepare.sources import Sources, matcher
-from mleb_core.prepare.tables import need_columns, read_csv
+from mleb_core.prepare.tables import Reading, need_columns
 from mleb_core.prepare.templates import Template
 
-__all__ = ["column_values", "read_table"]
+__all__ = ["column_values", "read_table", "reading_of"]
 
 
 def read_table(table: Table, sources: Sources, name: str) -> pd.DataFrame:
@@ -24,18 +24,8 @@ def read_table(table: Table, sources: Sources, name: str) -> pd.DataFrame:
         frame = _listed(table, sources)
     else:
         assert table.file is not None
-        read = table.read
         with sources.open(table.file) as stream:
-            member = table.file.removesuffix(".zip")
-            frame = read_csv(
-                stream,
-                separator=read.separator or ("\t" if member.endswith(".tsv") else ","),
-                dtype=read.dtype,
-                missing_words=read.missing_words,
-                floats=read.floats,
-                encoding=read.encoding,
-                name=str(sources.raw / table.file),
-            )
+            frame = reading_of(table).read(stream, name=str(sources.raw / table.file))
     label = f"table {name!r} ({table.file or table.files})"
     need_columns(frame, [*table.drop, *table.read.dtype, *table.values], label)
     for column, values in table.drop.items():
@@ -46,6 +36,13 @@ def read_table(table: Table, sources: Sources, name: str) -> pd.DataFrame:
     for column, text in table.add.items():
         frame[column] = Template(text).values(frame, label)
     return frame
+
+
+def reading_of(table: Table) -> Reading:
+    """How a declared table's file is read."""
+    read, tabs = table.read, (table.file or "").removesuffix(".zip").endswith(".tsv")
+    separator = read.separator or ("\t" if tabs else ",")
+    return Reading(separator, read.dtype, read.missing_words, read.floats, read.encoding)
 
 
 def _listed(table: Table, sources: Sources) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Raw files and members of raw archives by one text: "train.csv", "train.zip!train/1.jpg"."""
 
 import re
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,8 @@ class Sources:
         raw: the folder.
         scratch: where archives are unpacked that are best read in one go.
         """
-        self.raw, self._scratch = raw, scratch
+        self.raw, self.scratch = raw, scratch
+        self._unpacked: dict[str, Path] = {}
         self._archives: dict[str, ArchiveReader] = {}
 
     def archive(self, name: str) -> ArchiveReader:
@@ -32,7 +34,7 @@ class Sources:
             PreparationError: it is missing or broken.
         """
         if name not in self._archives:
-            self._archives[name] = open_archive(self.raw / name, self._scratch)
+            self._archives[name] = open_archive(self.raw / name, self.scratch)
         return self._archives[name]
 
     def need(self, name: str) -> Path:
@@ -68,18 +70,47 @@ class Sources:
         Raises:
             PreparationError: it is not there, or a .zip holds several.
         """
-        archive, mark, member = text.partition("!")
-        if not mark and text.endswith(".zip"):
-            names = self.archive(archive).names()
-            if len(names) != 1:
-                raise PreparationError(f"{self.raw / archive} holds {len(names)} files; say which: {archive}!NAME")
-            mark, member = "!", names[0]
+        if text in self._unpacked:
+            with self._unpacked[text].open("rb") as file:
+                yield file
+            return
+        archive, mark, member = self._member(text)
         stream = self.archive(archive).open(member) if mark else self.need(text).open("rb")
         with stream:
             try:
                 yield stream
             except zipfile.BadZipFile as error:
                 raise PreparationError(f"{self.raw / archive} is broken or cut short ({error}); get it again") from None
+
+    def large_file(self, text: str, least: int) -> Path | None:
+        """The file of that text, a member unpacked into the scratch folder, once; None below `least` bytes.
+
+        Raises:
+            PreparationError: as in `open`.
+        """
+        archive, mark, member = self._member(text)
+        if not mark:
+            path = self.need(text)
+            return path if path.is_file() and path.stat().st_size >= least else None
+        if text not in self._unpacked:
+            reader = self.archive(archive)
+            if reader.size(member) < least:
+                return None
+            self.scratch.mkdir(parents=True, exist_ok=True)
+            folder = tempfile.mkdtemp(dir=self.scratch, prefix="member-")
+            reader.extract([(member, target := f"{folder}/{member.rpartition('/')[2]}")])
+            self._unpacked[text] = Path(target)
+        return self._unpacked[text]
+
+    def _member(self, text: str) -> tuple[str, str, str]:
+        """Archive, mark and member that a text stands for; the single member of a .zip."""
+        archive, mark, member = text.partition("!")
+        if not mark and text.endswith(".zip"):
+            names = self.archive(archive).names()
+            if len(names) != 1:
+                raise PreparationError(f"{self.raw / archive} holds {len(names)} files; say which: {archive}!NAME")
+            mark, member = "!", names[0]
+        return archive, mark, member
 
 
 def matcher(pattern: str) -> re.Pattern[str]:

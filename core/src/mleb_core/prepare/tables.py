@@ -8,7 +8,8 @@ import csv
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -19,7 +20,7 @@ from mleb_core.errors import PreparationError
 from mleb_core.prepare.floats import fast_floats
 from mleb_core.prepare.problems import flat
 
-__all__ = ["need_columns", "read_csv", "write_csv"]
+__all__ = ["Reading", "chunks", "need_columns", "read_csv", "write_csv"]
 
 _DTYPES: dict[str, Any] = {"text": str, "integer": "int64", "number": "float64"}
 _QUOTING: dict[str, Any] = {"minimal": csv.QUOTE_MINIMAL, "text": csv.QUOTE_NONNUMERIC, "all": csv.QUOTE_ALL}
@@ -37,6 +38,7 @@ def read_csv(
     floats: Literal["exact", "fast"] = "exact",
     encoding: str = "utf-8",
     name: str | None = None,
+    columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Read a CSV.
 
@@ -49,6 +51,7 @@ def read_csv(
             data was made with and which is often off in the last digit.
         encoding: of the text.
         name: what to call it in messages.
+        columns: only these, in the order of the file; all if None.
 
     Raises:
         PreparationError: it is missing, empty, not the encoding, or no table; a cell does not fit its dtype.
@@ -56,19 +59,17 @@ def read_csv(
     name = name or str(source)
     if separator is None:
         separator = "\t" if name.endswith((".tsv", ".tsv.gz")) else ","
-    options: dict[str, Any] = {"sep": separator, "encoding": encoding}
-    if not missing_words:
-        options |= {"keep_default_na": False, "na_values": [""]}
-    if floats == "exact" and not _EXACT_BY_DEFAULT:
-        options["float_precision"] = "round_trip"
-    types = {column: _DTYPES.get(kind, kind) for column, kind in (dtype or {}).items()}
-    frame = _read(source, name, dtype=types, **options)
+    options = _options(Reading(separator, dtype or {}, missing_words, floats, encoding))
+    types = options.pop("dtype")
+    if columns is not None:
+        types = {column: kind for column, kind in types.items() if column in columns}
+    frame = _read(source, name, dtype=types, **options, usecols=columns)
     if floats == "fast" and _EXACT_BY_DEFAULT:
-        columns = list(frame.columns[(frame.dtypes == "float64").to_numpy()])
+        inexact = list(frame.columns[(frame.dtypes == "float64").to_numpy()])
         if not isinstance(source, Path | str):
             source.seek(0)
-        texts = _read(source, name, dtype=dict.fromkeys(columns, str), usecols=columns, **options)
-        for column in columns:
+        texts = _read(source, name, dtype=dict.fromkeys(inexact, str), usecols=inexact, **options)
+        for column in inexact:
             # Up to 15 digits without an exponent both parsers are exact.
             long = (texts[column].str.len() > 15) | texts[column].str.contains("e", case=False)
             rows = np.flatnonzero(long.fillna(False).to_numpy(dtype=bool))
@@ -76,6 +77,73 @@ def read_csv(
             values[rows] = fast_floats(texts[column].take(rows))
             frame[column] = values
     return frame
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a CSV is read; see `read_csv`."""
+
+    separator: str = ","
+    """Between cells."""
+    dtype: Mapping[str, str] = field(default_factory=dict)
+    """By column."""
+    missing_words: bool = True
+    """Whether words stand for missing cells."""
+    floats: Literal["exact", "fast"] = "exact"
+    """The parser."""
+    encoding: str = "utf-8"
+    """Of the text."""
+
+    def read(
+        self,
+        source: Path | IO[bytes],
+        *,
+        columns: Sequence[str] | None = None,
+        dtype: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> pd.DataFrame:
+        """Read so; `dtype` instead of the own one."""
+        return read_csv(
+            source,
+            separator=self.separator,
+            dtype=self.dtype if dtype is None else dtype,
+            missing_words=self.missing_words,
+            floats=self.floats,
+            encoding=self.encoding,
+            name=name,
+            columns=columns,
+        )
+
+    def numbers(self, texts: Iterable[bytes]) -> Iterable[float]:
+        """The floats that texts stand for."""
+        return map(float, texts) if self.floats == "exact" else fast_floats(text.decode() for text in texts)
+
+
+def chunks(path: Path, reading: Reading) -> Iterator[pd.DataFrame]:
+    """A table a chunk of rows at a time, for a look at its types; floats may be inexact.
+
+    Raises:
+        ValueError: it is no table, or not of the encoding.
+    """
+    with path.open("rb") as stream:
+        width = stream.readline().count(reading.separator.encode()) + 1
+    # pandas guesses types in steps of a power of 2 up to 2^20 / width rows: a chunk must not cut one in two.
+    step = 1 << max(0, ((1 << 20) // width - 1).bit_length())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pd.errors.DtypeWarning)
+        with pd.read_csv(path, chunksize=step, **_options(reading)) as found:
+            yield from found
+
+
+def _options(reading: Reading) -> dict[str, Any]:
+    """Arguments of pandas."""
+    types = {column: _DTYPES.get(kind, kind) for column, kind in reading.dtype.items()}
+    options: dict[str, Any] = {"sep": reading.separator, "encoding": reading.encoding, "dtype": types}
+    if not reading.missing_words:
+        options |= {"keep_default_na": False, "na_values": [""]}
+    if reading.floats == "exact" and not _EXACT_BY_DEFAULT:
+        options["float_precision"] = "round_trip"
+    return options
 
 
 def _read(source: Path | str | IO[bytes], name: str, **options: Any) -> pd.DataFrame:

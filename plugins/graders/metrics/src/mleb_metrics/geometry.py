@@ -29,8 +29,8 @@ def mean_angular_error(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
     total = 0.0
     for start in range(0, len(a), CHUNK):
         (az1, zen1), (az2, zen2) = a[start : start + CHUNK].T, b[start : start + CHUNK].T
-        turn = np.cos(az1) * np.cos(az2) + np.sin(az1) * np.sin(az2)
-        cosine = np.sin(zen1) * np.sin(zen2) * turn + np.cos(zen1) * np.cos(zen2)
+        # cos(a1 - a2) is the sum in brackets, for a quarter of the trigonometry
+        cosine = np.sin(zen1) * np.sin(zen2) * np.cos(az1 - az2) + np.cos(zen1) * np.cos(zen2)
         total += float(np.sum(np.arccos(np.clip(cosine, -1, 1))))
     return total / len(a)
 

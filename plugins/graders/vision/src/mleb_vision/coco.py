@@ -130,7 +130,8 @@ def coco_mean_average_precision(
 
 def _outside(boxes: Items) -> npt.NDArray[np.bool_]:
     x_min, y_min, x_max, y_max = boxes.numbers[:, 1:].T
-    area = (x_max - x_min) * (y_max - y_min)
+    with np.errstate(over="ignore", invalid="ignore"):  # sides of 1e200 are a very large area, which is what is asked
+        area = (x_max - x_min) * (y_max - y_min)
     return np.asarray((area < 0) | (area > _LARGEST_AREA))
 
 

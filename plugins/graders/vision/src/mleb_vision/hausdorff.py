@@ -11,6 +11,7 @@ from mleb_vision.runs import Runs, pixels
 __all__ = ["dice_hausdorff", "directed_hausdorff"]
 
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 _BLOCK = 8  # voxels along the side of a block
 _MANY = 20_000  # voxels from which it pays to look at blocks first
 
@@ -68,37 +69,47 @@ def dice_hausdorff(
         if len(high) > 1 or len(wide) > 1:
             raise ValueError(f"the slices of a volume are not of one size: {names.iloc[chosen[0]]}")
         shape = (len(slice_names), int(high[0]), int(wide[0]))
-        a, b = (_voxels(_chosen(masks, chosen), depth, shape, order) for masks in (truth, predicted))
-        if len(a) or len(b):
-            distances.append(_distance(a, b, shape, cutoff))
+        a, b = (_volume(_chosen(masks, chosen), depth, shape, order) for masks in (truth, predicted))
+        if a.any() or b.any():
+            distances.append(_distance(a, b, cutoff))
     if np.isnan(scores).all():
         return float("nan")
     return 0.4 * float(np.nanmean(scores)) + 0.6 * (1.0 - float(np.mean(distances)))
 
 
-def directed_hausdorff(source: Ints, target: Ints, scale: npt.ArrayLike) -> float:
-    """Largest distance from a point of `source` to its nearest point of `target`.
+def directed_hausdorff(source: Flags, target: Flags, scale: npt.ArrayLike) -> float:
+    """Largest distance from a voxel of `source` to the nearest voxel of `target`, between their centres.
 
-    Exact. Where there are many points, blocks of them are looked at first: the distance d of a block's centre bounds
-    those of its points by d - r and d + r with r half its diagonal, and only blocks that can hold the largest one
+    Exact. Where there are many voxels, blocks of them are looked at first: the distance d of a block's centre bounds
+    those of its voxels by d - r and d + r with r half its diagonal, and only blocks that can hold the largest one
     remain.
 
     Args:
-        source: whole coordinates, shape (n, k), n at least 1.
-        target: likewise, shape (m, k), m at least 1.
-        scale: each axis is multiplied by it, shape (k,).
+        source: whether each voxel is set, an array of any number of axes.
+        target: likewise, of the same shape; at least one is set.
+        scale: length of a voxel's side along each axis.
+
+    Source: Huttenlocher et al., Comparing images using the Hausdorff distance, IEEE PAMI 15, 1993.
     """
     from scipy.spatial import KDTree
 
+    extra = source & ~target  # a voxel of both is at distance 0
+    if not extra.any():
+        return 0.0
     unit = np.asarray(scale, dtype=np.float64)
-    tree = KDTree(target * unit, balanced_tree=False, compact_nodes=False)
-    if len(source) > _MANY:
-        blocks, member = np.unique(source // _BLOCK, axis=0, return_inverse=True)
-        radius = float(np.linalg.norm(unit * (_BLOCK - 1) / 2))
-        middle = np.asarray(tree.query((blocks * _BLOCK + (_BLOCK - 1) / 2) * unit)[0])
-        hopeful = middle + radius >= middle.max() - radius
-        source = source[hopeful[member.reshape(-1)]]
-    return float(np.max(tree.query(source * unit)[0]))
+    tree = KDTree(np.argwhere(_surface(target)) * unit)
+    if np.count_nonzero(extra) > _MANY:
+        side = np.maximum((_BLOCK * unit.min() / unit).astype(np.int64), 1)  # nearly cubes, whatever the scale
+        padded = np.pad(extra, [(0, int(-n % k)) for n, k in zip(extra.shape, side, strict=True)])
+        folded = [part for n, k in zip(padded.shape, side.tolist(), strict=True) for part in (n // k, k)]
+        blocks = np.asarray(padded.reshape(folded).any(axis=tuple(range(1, 2 * extra.ndim, 2))))
+        middle = np.asarray(tree.query((np.argwhere(blocks) * side + (side - 1) / 2) * unit)[0])
+        radius = float(np.linalg.norm(unit * (side - 1) / 2))
+        blocks[blocks] = middle + radius >= middle.max() - radius
+        for axis, k in enumerate(side.tolist()):
+            blocks = np.repeat(blocks, k, axis=axis)
+        extra &= blocks[tuple(map(slice, extra.shape))]
+    return float(np.max(tree.query(np.argwhere(extra) * unit)[0]))
 
 
 def _chosen(masks: Runs, chosen: Ints) -> Runs:
@@ -110,37 +121,30 @@ def _chosen(masks: Runs, chosen: Ints) -> Runs:
     return Runs(masks.starts[run], masks.ends[run], first, masks.height[chosen], masks.width[chosen])
 
 
-def _voxels(masks: Runs, depth: Ints, shape: tuple[int, int, int], order: str) -> Ints:
-    """The set voxels of a volume, each once, as numbers in the order of the shape, ascending."""
+def _volume(masks: Runs, depth: Ints, shape: tuple[int, int, int], order: str) -> Flags:
+    """The masks of a volume, each painted into its slice."""
     mask, position = pixels(masks)
-    _, high, wide = shape
-    if order == "columns":
-        position = position % high * wide + position // high
-    return np.unique(depth[mask] * (high * wide) + position)
+    slices, high, wide = shape
+    flat = np.zeros(slices * high * wide, dtype=bool)
+    flat[depth[mask] * (high * wide) + position] = True
+    return flat.reshape(slices, wide, high).swapaxes(1, 2) if order == "columns" else flat.reshape(shape)
 
 
-def _distance(truth: Ints, predicted: Ints, shape: tuple[int, int, int], cutoff: float) -> float:
-    if not len(truth) or not len(predicted) or len(predicted) > cutoff * len(truth):
+def _distance(truth: Flags, predicted: Flags, cutoff: float) -> float:
+    voxels, guessed = np.count_nonzero(truth), np.count_nonzero(predicted)
+    if not voxels or not guessed or guessed > cutoff * voxels:
         return 1.0
-    a, b = (np.column_stack(np.unravel_index(voxels, shape)) for voxels in (truth, predicted))
-    far = [
-        directed_hausdorff(source[extra], _surface(target), 1 / np.asarray(shape))
-        for source, target, extra in (
-            (a, b, ~np.isin(truth, predicted, assume_unique=True)),
-            (b, a, ~np.isin(predicted, truth, assume_unique=True)),
-        )
-        if extra.any()  # a point that both have is at distance 0
-    ]
-    return max(far, default=0.0) / 3**0.5
+    unit = 1 / np.asarray(truth.shape)
+    return max(directed_hausdorff(truth, predicted, unit), directed_hausdorff(predicted, truth, unit)) / 3**0.5
 
 
-def _surface(points: Ints) -> Ints:
-    """The voxels with a free neighbour: seen from outside one of them is always the nearest."""
-    low = points.min(axis=0) - 1
-    solid = np.zeros(points.max(axis=0) - low + 2, dtype=bool)
-    at = tuple((points - low).T)
-    solid[at] = True
+def _surface(solid: Flags) -> Flags:
+    """The voxels with a free neighbour, or none, on some side: from outside, one of them is always the nearest."""
     inner = np.ones_like(solid)
-    for axis in range(points.shape[1]):
-        inner &= np.roll(solid, 1, axis) & np.roll(solid, -1, axis)
-    return np.asarray(points[~inner[at]])
+    for axis in range(solid.ndim):
+        near = np.moveaxis(solid, axis, 0)
+        deep = np.moveaxis(inner, axis, 0)
+        deep[1:] &= near[:-1]
+        deep[:-1] &= near[1:]
+        deep[0] = deep[-1] = False
+    return np.asarray(solid & ~inner)

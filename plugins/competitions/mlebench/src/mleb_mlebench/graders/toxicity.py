@@ -19,12 +19,12 @@ class DecisionBias(TableGrader):
     """A TableGrader that cuts predictions to 0 and 1 at 0.5 before the metric, with these peculiarities:
 
     the column may be called `toxicity`, as in the answers, instead of `prediction`, but not both; an empty cell counts
-    as 0. A few empty cells, in up to 5 % of the rows, look like an accident and are refused.
+    as 0. A few empty cells, two or up to 5 % of the rows, look like an accident and are refused.
     """
 
     THRESHOLD = 0.5
     COLUMN, OTHER_NAME = "prediction", "toxicity"
-    ACCIDENT = 0.05
+    ACCIDENT, ACCIDENT_ROWS = 0.05, 2
 
     def check(self, submission: Path, task: "GradingTask") -> "CheckedTable":
         """As in TableGrader, after choosing the column and looking at its gaps."""
@@ -43,7 +43,7 @@ class DecisionBias(TableGrader):
             task = replace(task, grading=task.grading.model_copy(update={"columns": columns}))
         if column in table:
             gaps = table[column].isna().to_numpy()
-            if 0 < gaps.mean() <= self.ACCIDENT:
+            if 0 < gaps.sum() <= max(self.ACCIDENT * len(gaps), self.ACCIDENT_ROWS):
                 where = row_name(table, task.grading.id, int(gaps.argmax()))
                 raise InvalidSubmissionError(f"{where}, column {column!r}: the cell is empty; a number is expected")
         return super().check(submission, task)

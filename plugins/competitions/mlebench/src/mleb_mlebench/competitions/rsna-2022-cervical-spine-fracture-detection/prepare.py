@@ -31,7 +31,8 @@ def prepare(context: Preparation) -> None:
     need_columns(boxes, [STUDY], "train_bounding_boxes.csv")
     if not (context.raw / "segmentations").is_dir():
         raise PreparationError(f"segmentations is missing in {context.raw}; a folder of .nii files is expected")
-    segmented = [name.removesuffix(".nii") for name in files_below(context.raw / "segmentations") if "/" not in name]
+    names = files_below(context.raw / "segmentations")
+    segmented = [name.removesuffix(".nii") for name in names if name.endswith(".nii") and "/" not in name]
     split = drawn if context.edition == 1 else nine_tenths
     train = split(table[STUDY].tolist(), sorted(boxes[STUDY].unique()), sorted(segmented))
 
