@@ -15,6 +15,7 @@ FLOORS = [
     ["leaderboard", "layout", "agent"],
     ["prepare.recipe", "competition_spec", "competition"],
     ["run", "grading.protocol"],
+    ["gateway"],
     ["instructions", "obfuscate", "grading.read", "grading.table", "grading"],
     ["hookspecs", "runner", "engine", "report"],
     ["plugins"],
@@ -108,7 +109,10 @@ def test_only_render_imports_rich_and_only_the_docker_runner_docker():
                 assert path.relative_to(REPOSITORY).as_posix() == allowed[top]
 
 
-RUN_FILES = {"run.json", "events.jsonl", "agent.log", "group.json", "group.lock", "report.json", "prepared.json"}
+RUN_FILES = {"run.json", "events.jsonl", "agent.log", "group.json", "group.lock", "report.json", "prepared.json"} | {
+    "transcript.jsonl",
+    "usage.json",
+}
 
 
 def test_only_layout_joins_run_paths():

@@ -179,6 +179,16 @@ class RunLayout:
         return self.root / "snapshots"
 
     @property
+    def transcript(self) -> Path:
+        """Every exchange with a model, a JSON object a line."""
+        return self.root / "transcript.jsonl"
+
+    @property
+    def usage(self) -> Path:
+        """What was used of models."""
+        return self.root / "usage.json"
+
+    @property
     def report(self) -> Path:
         """The run's report."""
         return self.root / "report.json"

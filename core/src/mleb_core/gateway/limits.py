@@ -1,0 +1,41 @@
+"""What the gateway bears from those who talk to it."""
+
+from dataclasses import dataclass, field
+
+from mleb_core.gateway.forward import Retries
+
+__all__ = ["GatewayLimits"]
+
+MIB = 1024**2
+
+
+@dataclass(frozen=True)
+class GatewayLimits:
+    """Limits of a gateway."""
+
+    request_bytes: int = 32 * MIB
+    """Largest request."""
+    request_parts: int = 1_000_000
+    """Most objects, lists and commas in a request: each may cost a hundred bytes of memory."""
+    run_request_bytes: int = 96 * MIB
+    """Requests of one run that are under way, together."""
+    run_requests: int = 256
+    """Requests of one run that are under way."""
+    reply_bytes: int = 64 * MIB
+    """Largest reply of a provider."""
+    transcript_bytes: int = 10 * 1024 * MIB
+    """Beyond it a transcript tells requests and replies by size and sha256 alone."""
+    head_bytes: int = 64 * 1024
+    """Largest head of a request."""
+    head_s: float = 15.0
+    """Seconds for a head to arrive."""
+    body_s: float = 60.0
+    """Seconds for a request's body to arrive."""
+    idle_s: float = 60.0
+    """Seconds that a connection may be open and unused."""
+    send_s: float = 60.0
+    """Seconds that a client may leave a piece of a reply unread."""
+    connections: int = 1024
+    """Most connections at once for each socket."""
+    retries: Retries = field(default_factory=Retries)
+    """How failures of providers are borne."""
