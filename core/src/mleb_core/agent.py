@@ -28,7 +28,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from mleb_core.errors import MlebError, PluginError, UsageError
 
-__all__ = ["AgentId", "AgentPaths", "Launch", "LaunchContext", "Scaffold", "launch_of"]
+__all__ = ["AgentId", "AgentPaths", "Image", "Launch", "LaunchContext", "Scaffold", "image_of", "launch_of"]
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,33 @@ class Launch:
     """Files to put into the agent's home first, by relative path."""
 
 
+@dataclass(frozen=True)
+class Image:
+    """What a scaffold's container image holds beyond mleb's base image; container runners alone look at it."""
+
+    packages: Sequence[str] = ()
+    """Import packages that are copied into the image as they are installed here, such as the plugin's own."""
+    requirements: Sequence[str] = ()
+    """What pip installs for them, pinned (`aideml==0.2.2`)."""
+    dockerfile: str = ""
+    """Further Dockerfile instructions (RUN, COPY, ENV), before requirements and packages."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """What COPY can take, by relative path."""
+    python: str = "python3"
+    """The interpreter in the image that has the scaffold's package."""
+    reference: str | None = None
+    """An image that is used as it is instead of a built one; its Python is `python`."""
+    privileged: bool = False
+    """Needs a privileged container, which a user must allow and a report marks."""
+
+
 @runtime_checkable
 class Scaffold(Protocol):
-    """An agent program. Optional attribute: `settings_type`, a pydantic model class of its settings."""
+    """An agent program.
+
+    Optional attributes: `settings_type`, a pydantic model class of its settings; `image`, an `Image` (without it, the
+    scaffold's own package on mleb's base image).
+    """
 
     id: str
     """First part of its agents' ids."""
@@ -148,3 +172,19 @@ def launch_of(scaffold: Scaffold, context: LaunchContext) -> Launch:
     except Exception as error:
         text = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise PluginError(f"agent {scaffold.id} cannot say how it is started: {text}") from error
+
+
+def image_of(scaffold: Scaffold) -> Image:
+    """What a scaffold's image holds: what it declares, else the top package that its class comes from.
+
+    Raises:
+        PluginError: its `image` is no `Image`.
+    """
+    declared = getattr(scaffold, "image", None)
+    if declared is None:
+        return Image(packages=(type(scaffold).__module__.partition(".")[0],))
+    if not isinstance(declared, Image):
+        raise PluginError(
+            f"agent {scaffold.id}: its image is a {type(declared).__name__}, expected mleb_core.agent.Image"
+        )
+    return declared

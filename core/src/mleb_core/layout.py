@@ -189,6 +189,21 @@ class RunLayout:
         return self.root / "usage.json"
 
     @property
+    def snapshot_list(self) -> Path:
+        """The snapshots' times and sha256, a JSON object a line."""
+        return self.snapshots / "snapshots.jsonl"
+
+    @property
+    def ledger(self) -> Path:
+        """What the agent was given and did, a hash-chained JSON object a line."""
+        return self.root / "ledger.jsonl"
+
+    @property
+    def resources(self) -> Path:
+        """What the run used over time: processor, memory, disk, GPUs."""
+        return self.root / "resources.json"
+
+    @property
     def report(self) -> Path:
         """The run's report."""
         return self.root / "report.json"

@@ -112,6 +112,12 @@ class Limits(Frozen):
     """Processor cores; None: all. A runner that cannot limit them says so."""
     gpus: int = 0
     """Whole GPUs."""
+    processes: int | None = None
+    """Processes and threads at a time; None: what the runner thinks sound."""
+    shm_bytes: int | None = None
+    """Shared memory (/dev/shm); None: what the runner thinks sound."""
+    disk_bytes: int | None = None
+    """What it may have written at a time, in all; None: what the runner thinks sound."""
     log_bytes: int = 10 * 1024**3
     """agent.log is cut at this size, with a line that says so."""
     collect_bytes: int = 10 * 1024**3

@@ -322,7 +322,7 @@ def test_exit_watch_does_not_reap() -> None:
 
 def test_limits_that_cannot_be_kept() -> None:
     LocalRunner().check(Limits(memory_bytes=1 << 30))
-    with pytest.raises(RunnerError, match="cannot limit processor cores; leave --cpus out"):
+    with pytest.raises(RunnerError, match="cannot limit cpus; leave --cpus out"):
         LocalRunner().check(Limits(cpus=2))
     with pytest.raises(RunnerError, match="1000 GPUs are asked for"):
         LocalRunner().check(Limits(gpus=1000))

@@ -48,11 +48,16 @@ class LocalRunner:
 
     def check(self, limits: Limits) -> None:
         """See `Runner.check`. GPUs are not leased: agents that run at the same time share them."""
-        if limits.cpus is not None:
-            raise RunnerError("the local runner cannot limit processor cores; leave --cpus out")
+        for name in ("cpus", "processes", "shm", "disk"):
+            if getattr(limits, name, None) is not None or getattr(limits, f"{name}_bytes", None) is not None:
+                raise RunnerError(f"the local runner cannot limit {name}; leave --{name} out, or use --runner docker")
         here = _gpus_here()
         if limits.gpus > here:
             raise RunnerError(f"{limits.gpus} GPUs are asked for, {here} NVIDIA GPUs are here; see `nvidia-smi`")
+
+    def is_running(self, layout: RunLayout) -> bool:
+        """See `Runner.is_running`; what a dead harness left is ended by `run`."""
+        return False
 
     def run(self, job: Job, stop: Stop) -> Outcome:
         """See `Runner.run`."""

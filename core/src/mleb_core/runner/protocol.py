@@ -1,7 +1,7 @@
 """What a runner is: the place where one run happens."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -10,7 +10,7 @@ from mleb_core.agent import Scaffold
 from mleb_core.layout import RunLayout
 from mleb_core.run import Limits, Outcome, RunKey
 
-__all__ = ["Isolation", "Job", "Runner", "Stop"]
+__all__ = ["Channel", "Isolation", "Job", "Runner", "Stop"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,25 @@ class Isolation:
     """A hard limit kept by the kernel."""
     processes: bool
     """No process outlives the run."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """The way from one run to what the harness offers it: the model gateway and the submission checker."""
+
+    socket: Path
+    """Unix socket on the host that speaks HTTP, of this run alone. A runner with a network of its own mounts it and
+    forwards a port of the container's 127.0.0.1 to it."""
+    url: str
+    """The same over TCP, http://127.0.0.1:PORT, for a runner whose agents share the host's network."""
+    environment: Callable[[str], Mapping[str, str]]
+    """Given the URL as the agent reaches it: the variables that clients need (base URLs, the run's token)."""
+    proxy: Path | None = None
+    """Unix socket of an HTTP proxy to the hosts that `Job.network` allows; None: there is none."""
+
+
+def _ignore(kind: str, /, **details: Any) -> None:
+    """Note nothing."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +72,25 @@ class Job:
     """What it may use."""
     env: Mapping[str, str]
     """Further environment for the agent."""
+    attempt: int = 1
+    """How often the run was started, this one included."""
+    channel: Channel | None = None
+    """The harness's services; None: none."""
+    network: tuple[str, ...] = ()
+    """What else the agent may reach: hosts (`pypi.example`, `*.example`, `host:port`), or `*` alone for everything. A
+    runner that does not isolate the network cannot keep it."""
+    gpus: tuple[str, ...] = ()
+    """Ids (NVML UUIDs) of the GPUs that are the run's own."""
+    snapshot_s: float | None = None
+    """Seconds between copies of a submission that changed; None: no copies."""
+    image: str | None = None
+    """Base image asked for instead of mleb's own; for container runners."""
+    privileged: bool = False
+    """Whether the user allows a scaffold that needs it a privileged container."""
+    take_up: bool = False
+    """`Runner.is_running` was true of it: go on watching instead of starting."""
+    note: Callable[..., None] = _ignore
+    """note(kind, **details) adds a line to the run's ledger: `note("image", digest="sha256:...")`."""
 
 
 class Stop:
@@ -86,6 +124,12 @@ class Runner(Protocol):
 
         Raises:
             RunnerError: one line that says what is missing and the command that helps.
+        """
+        ...
+
+    def is_running(self, layout: RunLayout) -> bool:
+        """Whether a former harness left a run of this directory behind that goes on, or has ended uncollected, and
+        that `run` can take up with its original clock. A runner whose agents die with their harness says False.
         """
         ...
 

@@ -46,6 +46,9 @@ class BrokenRunner:
     def check(self, limits):
         pass
 
+    def is_running(self, layout):
+        return False
+
     def run(self, job, stop):
         raise SandboxError("the floor gave way")
 
