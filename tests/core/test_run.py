@@ -65,7 +65,7 @@ def test_names_that_are_not_unicode_do_not_break_a_state():
         (RunStatus.FAILED, Cause.AGENT_ERROR, True, True),
         (RunStatus.FAILED, Cause.SANDBOX_FAILURE, True, False),
         (RunStatus.FAILED, Cause.HARNESS_FAILURE, True, False),
-        (RunStatus.CANCELLED, Cause.CANCELLED, False, False),
+        (RunStatus.CANCELLED, Cause.CANCELLED, True, True),
         (RunStatus.INTERRUPTED, None, False, False),
         (RunStatus.PENDING, None, False, False),
         (RunStatus.RUNNING, None, False, False),

@@ -2,6 +2,9 @@
 
 What stands on disk is always enough to go on from: a run whose agent has ended is only graded, a run whose
 report stands is only closed, any other is started again. Nothing is graded twice.
+
+A run is cancelled by a file in its directory, `RunLayout.cancel`, which any process may put there: the harness at work
+on the group sees it within about a second, ends the run's agent, and closes the run without grading it.
 """
 
 import errno
@@ -35,6 +38,8 @@ __all__ = ["Executor", "read_run"]
 
 LASTING = (UsageError, PluginError, CompetitionError, NotPreparedError)
 """Failures that another try cannot mend."""
+UNDER_WAY = (RunStatus.PREPARING, RunStatus.RUNNING, RunStatus.COLLECTING)
+"""As a run stands on disk whose harness died while its agent may have been running."""
 
 
 def read_run(layout: RunLayout) -> Run | None:
@@ -55,6 +60,14 @@ def read_run(layout: RunLayout) -> Run | None:
         return None
 
 
+def is_cancelled(layout: RunLayout) -> bool:
+    """Whether somebody asks for a run to be cancelled."""
+    try:
+        return layout.cancel.exists()
+    except OSError:  # an agent that is not isolated has spoilt the directory, which shows elsewhere
+        return False
+
+
 @dataclass
 class Executor:
     """Carries runs of one group through their states; one object for many threads."""
@@ -72,7 +85,7 @@ class Executor:
     _scores: dict[str, list[float] | None] = field(default_factory=dict)
 
     def __call__(self, key: RunKey, stop: Stop) -> Run:
-        """Carry a run to its end, or to INTERRUPTED when `stop` is set.
+        """Carry a run to its end, or to INTERRUPTED when `stop` is set, or to CANCELLED when its directory says so.
 
         Raises:
             RunGroupError: the run's directory cannot be written, or the disk is full.
@@ -81,7 +94,8 @@ class Executor:
         try:
             layout.root.mkdir(parents=True, exist_ok=True)
             remove_unfinished(layout.root)
-            return self._carry(self._taken_up(key, layout), layout, stop)
+            run = self._taken_up(key, layout)
+            return self._carry(run, layout, stop.child(asked=lambda: is_cancelled(layout)))
         except OSError as error:
             where = error.filename or layout.root
             raise RunGroupError(f"{where}: {error.strerror or error}; mend that, then --resume") from error
@@ -91,6 +105,8 @@ class Executor:
         run = read_run(layout)
         if run is None or run.key != key:
             return Run(key=key, group=self.group.name, created_at=now())
+        if run.status is RunStatus.CANCELLED:  # it is here because --resume was asked to run it after all
+            layout.cancel.unlink(missing_ok=True)
         if run.ungraded:
             return run.model_copy(update={"status": RunStatus.GRADING, "failures": 0})
         if run.status.ended:
@@ -102,9 +118,11 @@ class Executor:
         while True:
             try:
                 if run.status is not RunStatus.GRADING or run.outcome is None:
+                    if is_cancelled(layout):
+                        return self._cancel(run, layout)
                     run = self._run_agent(run, layout, stop)
                     if run.status is RunStatus.INTERRUPTED:
-                        return run
+                        return self._cancel(run, layout) if is_cancelled(layout) else run
                 return self._close(run, layout, self._graded(run, layout))
             except Exception as error:
                 met: Exception = error
@@ -116,8 +134,22 @@ class Executor:
                 run, last = self._record_failure(read_run(layout) or run, layout, met)
                 if last:
                     return self._close(run, layout, None)
-                if stop.is_set():
+                if stop.is_set() and not is_cancelled(layout):
                     return self._change(run, layout, RunStatus.INTERRUPTED)
+
+    def _cancel(self, run: Run, layout: RunLayout) -> Run:
+        """End a run without a verdict, because somebody asked for it. What its agent has left is kept.
+
+        Raises:
+            as `Runner.run`, which ends what a dead harness left running of it.
+        """
+        if run.status in UNDER_WAY:
+            over = Stop()
+            over.set()
+            self.registry.runner(self.group.runner).run(self._job(run, layout), over)
+        outcome = run.outcome or Outcome(status=RunStatus.CANCELLED)
+        changes = {"status": RunStatus.CANCELLED, "cause": Cause.CANCELLED, "message": "cancelled by a person"}
+        return self._close(run.model_copy(update={"outcome": outcome.model_copy(update=changes)}), layout, None)
 
     def _was_removed(self, layout: RunLayout) -> bool:
         """Whether the run's directory is gone, which an agent that is not isolated can do, but not the group's."""
@@ -178,6 +210,8 @@ class Executor:
         report = run_report(run, graded)
         write_whole(layout.report, report.model_dump_json(indent=2) + "\n")
         run = self._change(run, layout, run.status, durable=True)
+        if run.settled:
+            layout.cancel.unlink(missing_ok=True)  # done, or too late
         self._observe(layout, "mleb_run_finished", run=run, result=report)
         return run
 

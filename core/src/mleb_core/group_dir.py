@@ -11,7 +11,11 @@ from mleb_core.report.load import load_group_report
 from mleb_core.report.models import GroupReport
 from mleb_core.run import RunGroup
 
-__all__ = ["create_group", "held", "is_reported"]
+__all__ = ["BusyGroupError", "create_group", "held", "is_reported"]
+
+
+class BusyGroupError(RunGroupError):
+    """Another harness is at work on the group."""
 
 
 def is_reported(directory: Path, report: GroupReport) -> bool:
@@ -62,7 +66,8 @@ def held(directory: Path) -> Iterator[None]:
     """Keep other harnesses off a group; the lock dies with its owner.
 
     Raises:
-        RunGroupError: another harness is at work on it, or the directory cannot be written.
+        BusyGroupError: another harness is at work on it.
+        RunGroupError: the directory cannot be written.
     """
     try:
         stream = GroupLayout(directory).lock.open("ab")
@@ -72,7 +77,9 @@ def held(directory: Path) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RunGroupError(f"{directory}: another mleb is at work on this group; wait for it or stop it") from None
+            raise BusyGroupError(
+                f"{directory}: another mleb is at work on this group; wait for it or stop it"
+            ) from None
         except OSError as error:  # a file system without locks
             raise RunGroupError(f"{directory} cannot be locked: {error.strerror or error}") from error
         yield

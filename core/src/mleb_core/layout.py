@@ -144,6 +144,11 @@ class RunLayout:
         return self.root / "run.json"
 
     @property
+    def cancel(self) -> Path:
+        """There while somebody asks for this run alone to be cancelled and it has not ended yet."""
+        return self.root / "cancel"
+
+    @property
     def events(self) -> Path:
         """What happened, a JSON object a line."""
         return self.root / "events.jsonl"

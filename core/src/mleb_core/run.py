@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from mleb_core.agent import AgentId
 from mleb_core.errors import UsageError
+from mleb_core.terms import Terms
 
 __all__ = [
     "MOST_RUNS",
@@ -66,14 +67,15 @@ class RunStatus(enum.StrEnum):
     TIMED_OUT = "timed_out"
     """The agent's time was up; graded."""
     CANCELLED = "cancelled"
-    """Cancelled alone while its group goes on, which an engine may offer; not graded. Ctrl-C interrupts instead."""
+    """A person cancelled this run while its group goes on; not graded, and --resume leaves it alone. Ctrl-C, which
+    stops the group, interrupts instead."""
     INTERRUPTED = "interrupted"
     """The harness stopped meanwhile; `--resume` takes it up again."""
 
     @property
     def ended(self) -> bool:
         """Whether nothing more happens to the run, not even on --resume."""
-        return self in (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.TIMED_OUT)
+        return self in (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.CANCELLED)
 
 
 class Cause(enum.StrEnum):
@@ -83,6 +85,8 @@ class Cause(enum.StrEnum):
     """The agent ended with a failure, was killed for memory, or crashed. Graded if it left a submission."""
     AGENT_TIMEOUT = "agent_timeout"
     """Time was up. Graded."""
+    BUDGET_REACHED = "budget_reached"
+    """Its budget for models was used up; it ended by itself or was ended. Graded."""
     SANDBOX_FAILURE = "sandbox_failure"
     """The place where it ran broke. Tried again."""
     HARNESS_FAILURE = "harness_failure"
@@ -233,6 +237,8 @@ class RunGroup(Frozen):
     """Further attempts after a sandbox or harness failure."""
     limits: Limits
     """What one run may use."""
+    terms: Terms = Terms(snapshot_s=None)
+    """What runs may reach, and what is kept of them; the default is that of groups from before there were terms."""
     data_dir: str
     """Where the data was."""
     plugins: dict[str, str] = {}

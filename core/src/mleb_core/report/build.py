@@ -310,6 +310,7 @@ def _counts(keys: Sequence[RunKey], runs: Mapping[RunKey, Run], reports: Mapping
         silver=sum(report.silver_medal for report in graded),
         bronze=sum(report.bronze_medal for report in graded),
         above_median=sum(report.above_median for report in graded),
+        cancelled=sum(runs[key].status is RunStatus.CANCELLED for key in keys if key in runs),
     )
 
 

@@ -155,7 +155,7 @@ class Counts(Report):
     asked: int
     """Runs that the group asked for."""
     ended: int
-    """Runs that are over: finished, failed or timed out."""
+    """Runs that are over: finished, failed, timed out or cancelled."""
     graded: int
     """Runs with a verdict on their submission, "invalid" and "there is none" included."""
     missing: int
@@ -174,6 +174,8 @@ class Counts(Report):
     """Runs whose best medal is bronze."""
     above_median: int
     """Runs strictly better than the median."""
+    cancelled: int = 0
+    """Runs that a person cancelled; they are among the missing."""
 
 
 class SeedResult(Report):

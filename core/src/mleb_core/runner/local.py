@@ -62,10 +62,10 @@ class LocalRunner:
     def run(self, job: Job, stop: Stop) -> Outcome:
         """See `Runner.run`."""
         layout = RunLayout(job.layout.root.absolute())
-        if stop.is_set():
-            return Outcome(status=RunStatus.INTERRUPTED, cause=Cause.CANCELLED, message="stopped before it started")
         try:
             clear_leftovers(layout)
+            if stop.is_set():
+                return Outcome(status=RunStatus.INTERRUPTED, cause=Cause.CANCELLED, message="stopped before it started")
             layout.work.mkdir(mode=0o700)
             instructions = fill_in(job.instructions, workspace.agent_paths(layout))
             workspace.make_workspace(layout, job.public, job.description, instructions)

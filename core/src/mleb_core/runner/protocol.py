@@ -1,6 +1,8 @@
 """What a runner is: the place where one run happens."""
 
 import threading
+import time
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,9 @@ from mleb_core.layout import RunLayout
 from mleb_core.run import Limits, Outcome, RunKey
 
 __all__ = ["Channel", "Isolation", "Job", "Runner", "Stop"]
+
+LOOK_S = 1.0
+"""Seconds between two looks for a request that comes from another process."""
 
 
 @dataclass(frozen=True)
@@ -94,18 +99,49 @@ class Job:
 
 
 class Stop:
-    """How the harness asks runners to end early. Thread-safe; shared by all runs of a group."""
+    """How the harness asks runners to end early. Thread-safe. A group has one, and each of its runs a child of it.
+
+    A runner asks `is_set()` at least once a second: that is also how it hears of a request from another process.
+    """
 
     def __init__(self) -> None:
         self.event = threading.Event()
+        self._lock = threading.RLock()  # `set` is called in signal handlers
+        self._children: weakref.WeakSet[Stop] = weakref.WeakSet()
+        self._asked: Callable[[], bool] | None = None
+        self._next_look = 0.0
 
     def set(self) -> None:
-        """Ask every run under way to end now (the agent is killed; the run counts as interrupted)."""
-        self.event.set()
+        """Ask what this one stands for to end now: a run's agent is killed, a group's all are."""
+        with self._lock:
+            self.event.set()
+            children = list(self._children)
+        for child in children:
+            child.set()
 
     def is_set(self) -> bool:
-        """Whether `set` was called."""
+        """Whether `set` was called, here or on its parent, or the request that it looks for has come."""
+        if self.event.is_set():
+            return True
+        if self._asked is not None and (now := time.monotonic()) >= self._next_look:
+            self._next_look = now + LOOK_S
+            if self._asked():
+                self.set()
         return self.event.is_set()
+
+    def child(self, asked: Callable[[], bool] | None = None) -> "Stop":
+        """The stop of one run: set when this one is, and also alone.
+
+        Args:
+            asked: whether somebody asks this run alone to end; called by `is_set`, at most once in LOOK_S seconds.
+        """
+        child = Stop()
+        child._asked = asked
+        with self._lock:
+            self._children.add(child)
+            if self.event.is_set():
+                child.event.set()
+        return child
 
 
 @runtime_checkable
@@ -143,7 +179,8 @@ class Runner(Protocol):
 
         Returns:
             FINISHED: exit code 0. FAILED with AGENT_ERROR: another exit code, a signal, out of memory.
-            TIMED_OUT with AGENT_TIMEOUT. INTERRUPTED when `stop` was set meanwhile.
+            TIMED_OUT with AGENT_TIMEOUT. INTERRUPTED when `stop` was set meanwhile; where it is set from the start,
+            no agent is started, but what a former attempt left running is ended all the same.
 
         Raises:
             UsageError: the scaffold refuses its variant, model or settings.
