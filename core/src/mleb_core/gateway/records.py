@@ -2,22 +2,13 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mleb_core.terms import Budget
+
 __all__ = ["Budget", "ModelUsage", "Price", "Tokens", "Usage"]
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Budget(_Frozen):
-    """What a run, or a run group, may use of models. None: as much as it likes."""
-
-    tokens: int | None = Field(None, ge=0)
-    """Input and output tokens together."""
-    cost_usd: float | None = Field(None, ge=0)
-    """Money in US dollars."""
-    requests: int | None = Field(None, ge=0)
-    """Model calls; what the gateway tries again counts once."""
 
 
 class Price(_Frozen):
