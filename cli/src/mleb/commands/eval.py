@@ -8,6 +8,24 @@ import typer
 
 from mleb.options import AsJson, Competitions, Config, DataDir, Edition, More, Split, Workers, duration, option, size
 from mleb.output import print_json, print_json_text, print_notice, stdout_kept
+from mleb.terms import (
+    Budgets,
+    Cpus,
+    Disk,
+    Gpus,
+    GroupBudgets,
+    Image,
+    Networks,
+    Obfuscate,
+    Privileged,
+    Processes,
+    RecordTo,
+    ReplayFrom,
+    Shm,
+    SnapshotEvery,
+    parse_budget,
+    parse_interval,
+)
 from mleb_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,6 +82,20 @@ def eval_command(  # noqa: PLR0917
     steps: Annotated[
         int | None, option("--steps", help="Steps that an agent is told it has.", min=1, metavar="N")
     ] = None,
+    cpus: Cpus = None,
+    gpus: Gpus = 0,
+    processes: Processes = None,
+    shm: Shm = None,
+    disk: Disk = None,
+    network: Networks = None,
+    budgets: Budgets = None,
+    group_budgets: GroupBudgets = None,
+    snapshot_every: SnapshotEvery = "10m",
+    record: RecordTo = None,
+    replay: ReplayFrom = None,
+    obfuscate: Obfuscate = False,
+    image: Image = None,
+    privileged: Privileged = False,
     runner: Annotated[str, option("--runner", "-r", help="Where a run happens.", metavar="ID")] = "local",
     engine: Annotated[str, option("--engine", help="How runs are spread.", metavar="ID")] = "local",
     output: Annotated[
@@ -106,12 +138,25 @@ def eval_command(  # noqa: PLR0917
             from mleb_core.evaluate import EvalRequest
             from mleb_core.layout import default_data_dir
             from mleb_core.run import Limits
+            from mleb_core.terms import Terms
 
             if not plugins:
                 raise UsageError("no agent was asked for; use --plugin AGENT (`mleb list agents`)")
             for agent in plugins:
                 registry.scaffold(agent)
-            limits: dict[str, Any] = {"time_s": time_limit, "memory_bytes": memory_limit, "steps": steps}
+            limits: dict[str, Any] = {"time_s": time_limit, "memory_bytes": memory_limit, "steps": steps, "cpus": cpus}
+            limits |= {"gpus": gpus, "processes": processes, "shm_bytes": shm, "disk_bytes": disk}
+            terms = Terms(
+                network=tuple(network or ()),
+                budget=parse_budget(budgets),
+                group_budget=parse_budget(group_budgets, "--group-budget"),
+                snapshot_s=parse_interval(snapshot_every),
+                image=image,
+                privileged=privileged,
+                record=str(record.absolute()) if record is not None else None,
+                replay=str(replay.absolute()) if replay is not None else None,
+                obfuscated=obfuscate,
+            )
             chosen = select(registry, [*(competitions or ()), *(more or ())], split, edition)
             request = EvalRequest(
                 agents=tuple(plugins),
@@ -125,6 +170,7 @@ def eval_command(  # noqa: PLR0917
                 workers=workers or 1,
                 retries=retries,
                 limits=Limits(**{name: value for name, value in limits.items() if value is not None}),
+                terms=terms,
                 data_dir=data_dir or default_data_dir(),
                 output=output,
                 prepare=prepare,
