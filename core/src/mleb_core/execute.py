@@ -27,6 +27,7 @@ from mleb_core.errors import (
 from mleb_core.grading.pool import GradingPool
 from mleb_core.instructions import render_instructions
 from mleb_core.layout import CompetitionData, GroupLayout, RunLayout, remove_unfinished, write_whole
+from mleb_core.prepare import data_digest
 from mleb_core.registry import Registry
 from mleb_core.report.build import competition_report, human_scores, run_report
 from mleb_core.report.load import OtherVersionError, parse_model
@@ -60,6 +61,10 @@ def read_run(layout: RunLayout) -> Run | None:
         return None
 
 
+DataState = tuple[tuple[int, int, int], ...]
+"""Inode, change time in ns and size of the files that stand for a competition's data."""
+
+
 def is_cancelled(layout: RunLayout) -> bool:
     """Whether somebody asks for a run to be cancelled."""
     try:
@@ -83,6 +88,7 @@ class Executor:
     on_change: Callable[[Run], None] | None = None
     """Told of each change of a run's status, from the run's thread."""
     _scores: dict[str, list[float] | None] = field(default_factory=dict)
+    _data_seen: dict[str, DataState] = field(default_factory=dict)
 
     def __call__(self, key: RunKey, stop: Stop) -> Run:
         """Carry a run to its end, or to INTERRUPTED when `stop` is set, or to CANCELLED when its directory says so.
@@ -133,7 +139,7 @@ class Executor:
                     raise fatal from error
                 run, last = self._record_failure(read_run(layout) or run, layout, met)
                 if last:
-                    return self._close(run, layout, None)
+                    return self._close(run, layout, None, fault=_told(met))
                 if stop.is_set() and not is_cancelled(layout):
                     return self._change(run, layout, RunStatus.INTERRUPTED)
 
@@ -174,6 +180,7 @@ class Executor:
     def _job(self, run: Run, layout: RunLayout) -> Job:
         key, group = run.key, self.group
         competition = self.registry.competition(key.competition)
+        self._require_data(competition)
         scaffold, agent = self.registry.scaffold(key.agent)
         return Job(
             key=key,
@@ -189,6 +196,24 @@ class Executor:
             env={},
         )
 
+    def _require_data(self, competition: Competition) -> None:
+        """Check that a competition's data is there and the group's own; quick where nothing has changed.
+
+        Raises:
+            NotPreparedError: it vanished or changed since the group began.
+        """
+        data_dir, label = Path(self.group.data_dir), competition.label
+        state = _state_of(competition, CompetitionData.of(data_dir, label))
+        if state is None or self._data_seen.get(label) != state:
+            digest = data_digest(competition, data_dir)
+            if digest != self.group.digests.get(label, digest):
+                raise NotPreparedError(
+                    f"{label}: the data in {data_dir} is no longer that which the group began with; "
+                    "put it back and --resume, or start a new group"
+                )
+            if state is not None:
+                self._data_seen[label] = state
+
     def _graded(self, run: Run, layout: RunLayout) -> CompetitionReport:
         """The grade of what the agent left; one that stands from before this attempt was cut off is kept."""
         standing = _standing_report(layout, run)
@@ -196,18 +221,26 @@ class Executor:
         if graded is not None and graded.grader_error is None:
             return graded
         competition = self.registry.competition(run.key.competition)
+        self._require_data(competition)
         grade = self.pool.grade(competition, layout.submission, Path(self.group.data_dir))
         if grade.grader_error:
+            self._require_data(competition)  # what a grader meets whose answers vanish is no fault of its own
             append_event(layout.events, "grader_error", message=grade.grader_error)
         return competition_report(grade, competition, self._human_scores(competition))
 
-    def _close(self, run: Run, layout: RunLayout, graded: CompetitionReport | None) -> Run:
-        """Write the report, then the final status: a run that has ended always has a report."""
+    def _close(self, run: Run, layout: RunLayout, graded: CompetitionReport | None, *, fault: str = "") -> Run:
+        """Write the report, then the final status: a run that has ended always has a report.
+
+        Args: fault: what of mleb's own or of the machine's failed at last, if anything.
+        """
         assert run.outcome is not None
-        ungraded = graded is not None and graded.grader_error is not None
+        # Where the agent has ended and only the grading failed, --resume grades what it left.
+        ungraded = graded.grader_error is not None if graded else bool(fault) and run.status is RunStatus.GRADING
         changes = {"status": run.outcome.status, "ended_at": run.ended_at or now(), "ungraded": ungraded}
         run = run.model_copy(update=changes)
         report = run_report(run, graded)
+        if ungraded and fault:
+            report = report.model_copy(update={"cause": Cause.HARNESS_FAILURE, "message": f"not graded: {fault}"})
         write_whole(layout.report, report.model_dump_json(indent=2) + "\n")
         run = self._change(run, layout, run.status, durable=True)
         if run.settled:
@@ -222,16 +255,17 @@ class Executor:
             The run, to be tried again, and whether that was its last try (then it is to be closed).
         """
         cause = Cause.SANDBOX_FAILURE if isinstance(error, SandboxError) else Cause.HARNESS_FAILURE
-        expected = isinstance(error, MlebError | OSError)
-        message = " ".join(str(error).split()) if expected else f"{type(error).__name__}: {error}"
-        trace = "" if expected else "".join(traceback.format_exception(error))
+        message = _told(error)
+        trace = "" if isinstance(error, MlebError | OSError) else "".join(traceback.format_exception(error))
         failures = run.failures + 1
         last = failures > self.group.retries or isinstance(error, LASTING)
         append_event(layout.events, "failure", cause=cause, message=message, retry=not last, traceback=trace)
         run = run.model_copy(update={"failures": failures})
-        if last:
+        if last and (run.status is not RunStatus.GRADING or run.outcome is None):
             outcome = Outcome(status=RunStatus.FAILED, cause=cause, message=message)
-            return run.model_copy(update={"outcome": outcome}), True
+            run = run.model_copy(update={"outcome": outcome})
+        if last:
+            return run, True
         # An agent that has ended keeps its outcome: only the grading is tried again.
         again = RunStatus.GRADING if run.status is RunStatus.GRADING else RunStatus.PENDING
         return self._change(run, layout, again), False
@@ -253,6 +287,22 @@ class Executor:
     def _observe(self, layout: RunLayout, hook: str, **arguments: Any) -> None:
         for failure in self.registry.manager.observe(hook, **arguments):
             append_event(layout.events, "observer_failed", message=failure)
+
+
+def _told(error: Exception) -> str:
+    """A failure in one line."""
+    expected = isinstance(error, MlebError | OSError)
+    return " ".join(str(error if expected else f"{type(error).__name__}: {error}").split())
+
+
+def _state_of(competition: Competition, data: CompetitionData) -> DataState | None:
+    """What shows at a glance whether prepared data is still the same; None where something of it is not there."""
+    grading = competition.spec.grading
+    try:
+        found = [path.stat() for path in (data.manifest, data.private / grading.answers, data.public / grading.sample)]
+    except OSError:
+        return None
+    return tuple((status.st_ino, status.st_mtime_ns, status.st_size) for status in found)
 
 
 def _standing_report(layout: RunLayout, run: Run) -> RunReport | None:

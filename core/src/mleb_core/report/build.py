@@ -318,12 +318,12 @@ def _missing(key: RunKey, run: Run | None, report: RunReport | None) -> MissingR
     outcome = run.outcome if run else None
     if report is not None and report.competition_report is not None:
         note = f"the grader failed: {report.competition_report.grader_error}"
-    elif outcome is not None and outcome.message:
-        note = outcome.message
+    elif message := report.message if report is not None else outcome.message if outcome is not None else "":
+        note = message
     else:
         note = "never started" if run is None or run.attempt == 0 else "no report"
     status = run.status if run else report.status if report else RunStatus.PENDING
-    cause = outcome.cause if outcome else report.cause if report else None
+    cause = report.cause if report else outcome.cause if outcome else None
     return MissingRun(key=key, status=status, cause=cause, note=note)
 
 
