@@ -15,6 +15,7 @@ FLOORS = [
     ["leaderboard", "layout", "agent"],
     ["prepare.recipe", "competition_spec", "competition"],
     ["run", "grading.protocol"],
+    ["ledger"],
     ["gateway"],
     ["instructions", "obfuscate", "grading.read", "grading.table", "grading"],
     ["hookspecs", "runner", "engine", "report"],
@@ -25,6 +26,7 @@ FLOORS = [
     ["prepare", "grading.worker"],
     ["execute", "group_dir"],
     ["evaluate"],
+    ["cancel"],
     ["testing"],
 ]
 

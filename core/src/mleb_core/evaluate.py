@@ -8,7 +8,7 @@ report meet, and nowhere else.
 import contextlib
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
@@ -16,21 +16,21 @@ from typing import Any
 
 from mleb_core.agent import AgentPaths, LaunchContext, launch_of
 from mleb_core.competition import Competition
-from mleb_core.errors import NotPreparedError, RunGroupError, UnknownIdError, UsageError
+from mleb_core.errors import NotPreparedError, RunGroupError, UsageError
 from mleb_core.execute import Executor, read_run
 from mleb_core.grading.pool import GradingPool
-from mleb_core.group_dir import BusyGroupError, create_group, held, is_reported
+from mleb_core.group_dir import create_group, held, is_reported
 from mleb_core.layout import GroupLayout, group_name, remove_unfinished
 from mleb_core.prepare import data_digest, prepare, require_prepared
 from mleb_core.registry import Registry
 from mleb_core.report.build import group_report
 from mleb_core.report.collect import collect_group, load_group, write_group_reports
 from mleb_core.report.models import GroupReport
-from mleb_core.run import MOST_RUNS, Limits, Run, RunGroup, RunKey, RunStatus, now
+from mleb_core.run import MOST_RUNS, Limits, Run, RunGroup, RunKey, now
 from mleb_core.runner.protocol import Stop
 from mleb_core.terms import Terms
 
-__all__ = ["EvalRequest", "cancel", "evaluate", "plan", "plan_resume", "resume", "unsettled"]
+__all__ = ["EvalRequest", "carry_out", "evaluate", "plan", "plan_resume", "resume", "unsettled"]
 
 OnChange = Callable[[Run], None]
 """Told of each change of a run's status, from the run's thread."""
@@ -176,7 +176,7 @@ def evaluate(
     directory, group = create_group(request.output, group.model_copy(update={"digests": digests}))
     if on_group is not None:
         on_group(directory, group)
-    return _carry_out(
+    return carry_out(
         directory,
         group,
         registry,
@@ -197,7 +197,6 @@ def resume(
     on_notice: OnNotice | None = None,
     on_group: Callable[[Path, RunGroup], None] | None = None,
     stop: Stop | None = None,
-    cancelled: bool = False,
 ) -> GroupReport:
     """Go on with a group: what ended is kept, what was cut off is taken up, the rest is run.
 
@@ -209,21 +208,20 @@ def resume(
         on_notice: one line for people.
         on_group: before the first run starts.
         stop: set it to end early.
-        cancelled: also run what was cancelled.
 
     Raises:
         RunGroupError: no group, a damaged one, one that another mleb is at work on, or data that has
             changed since it began.
         as `plan` for plugins, competitions, runner and data that are no longer there.
     """
-    group, _ = plan_resume(directory, registry, cancelled=cancelled)
+    group, _ = plan_resume(directory, registry)
     if on_group is not None:
         on_group(directory, group)
-    return _carry_out(
+    return carry_out(
         directory,
         group,
         registry,
-        find_keys=lambda: unsettled(directory, group, cancelled=cancelled),
+        find_keys=lambda: unsettled(directory, group),
         workers=workers or group.workers,
         on_change=on_change,
         notice=on_notice or (lambda line: None),
@@ -231,7 +229,7 @@ def resume(
     )
 
 
-def plan_resume(directory: Path, registry: Registry, *, cancelled: bool = False) -> tuple[RunGroup, list[RunKey]]:
+def plan_resume(directory: Path, registry: Registry) -> tuple[RunGroup, list[RunKey]]:
     """Check that a group can go on; write nothing.
 
     Returns:
@@ -254,102 +252,19 @@ def plan_resume(directory: Path, registry: Registry, *, cancelled: bool = False)
         checked_settings(registry, agent, group.settings)
     registry.engine(group.engine)
     registry.runner(group.runner).check(group.limits)
-    keys = unsettled(directory, group, cancelled=cancelled)
+    keys = unsettled(directory, group)
     if keys:
         check_launches(group, registry)
     return group, keys
 
 
-def cancel(directory: Path, wanted: Sequence[str], registry: Registry) -> list[RunKey]:
-    """Cancel runs of a group: their agents are ended, nothing of them is graded, and `resume` leaves them alone.
-
-    The harness at work on the group, whichever process that is, ends them within about a second; where none is, it is
-    done here. A run whose agent has ended is graded all the same.
-
-    Args:
-        directory: the group's directory.
-        wanted: runs as COMPETITION, COMPETITION/AGENT or COMPETITION/AGENT/SEED, or by their directories' names; none
-            for all runs of the group.
-        registry: where the group's runner is found.
-
-    Returns:
-        The runs that were asked to end: those wanted that had not ended.
-
-    Raises:
-        RunGroupError: no group, a damaged one, or it cannot be written.
-        UsageError: the group has no such run.
-        as `Registry.runner`: the group's runner is gone, and what a dead harness left cannot be ended.
-    """
-    group = load_group(directory)
-    layout = GroupLayout(directory)
-    keys = keys_of(group, wanted)
-    waiting = set(unsettled(directory, group))
-    keys = [key for key in keys if key in waiting]
-    try:
-        for key in keys:
-            place = layout.run(key.competition, key.agent, key.seed)
-            place.root.mkdir(parents=True, exist_ok=True)
-            place.cancel.touch()
-    except OSError as error:
-        raise RunGroupError(f"{error.filename or directory}: {error.strerror or error}") from error
-    if keys:
-        with contextlib.suppress(BusyGroupError):
-            chosen = set(keys)
-            _carry_out(
-                directory,
-                group,
-                registry,
-                find_keys=lambda: [key for key in unsettled(directory, group) if key in chosen],
-                workers=1,
-                on_change=None,
-                notice=lambda line: None,
-                stop=None,
-                whole=False,
-            )
-    return keys
-
-
-def keys_of(group: RunGroup, wanted: Sequence[str]) -> list[RunKey]:
-    """The runs that texts name: COMPETITION[/AGENT[/SEED]], or the same by the names of directories; all for none.
-
-    Raises:
-        UsageError: one names no run of the group.
-    """
-    keys = group.run_keys()
-    if not wanted:
-        return keys
-    places: dict[str, list[RunKey]] = {}
-    ids: dict[str, list[RunKey]] = {}
-    here = GroupLayout(Path())
-    for key in keys:
-        seed = here.run(key.competition, key.agent, key.seed).root
-        for place in (seed, seed.parent, seed.parent.parent):
-            places.setdefault(str(place), []).append(key)
-        for name in (f"{key.competition}/{key.agent}", f"{key.competition}/{key.agent}/{key.seed}"):
-            ids.setdefault(name, []).append(key)
-    found: set[RunKey] = set()
-    for text in wanted:
-        name = text.rstrip("/")
-        # Directories first: `c/a/2` is seed 2 of agent a, though there be an agent a/2.
-        if (chosen := places.get(name) or ids.get(name)) is None:
-            raise UnknownIdError("run of the group", text, {*places, *ids})
-        found.update(chosen)
-    return [key for key in keys if key in found]
-
-
-def unsettled(directory: Path, group: RunGroup, *, cancelled: bool = False) -> list[RunKey]:
-    """The runs of a group that have not ended for good, in the order of their start.
-
-    Args:
-        directory: the group's.
-        group: what was asked for.
-        cancelled: with those that were cancelled.
-    """
+def unsettled(directory: Path, group: RunGroup) -> list[RunKey]:
+    """The runs of a group that have not ended for good, in the order of their start."""
     layout = GroupLayout(directory)
     keys = []
     for key in group.run_keys():
         run = read_run(layout.run(key.competition, key.agent, key.seed))
-        if run is None or not run.settled or (cancelled and run.status is RunStatus.CANCELLED):
+        if run is None or not run.settled:
             keys.append(key)
     return keys
 
@@ -422,7 +337,7 @@ def plugin_versions(registry: Registry) -> dict[str, str]:
     return {"mleb-core": version("mleb-core"), **dict(sorted(working.items()))}
 
 
-def _carry_out(
+def carry_out(
     directory: Path,
     group: RunGroup,
     registry: Registry,

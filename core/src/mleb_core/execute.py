@@ -111,8 +111,6 @@ class Executor:
         run = read_run(layout)
         if run is None or run.key != key:
             return Run(key=key, group=self.group.name, created_at=now())
-        if run.status is RunStatus.CANCELLED:  # it is here because --resume was asked to run it after all
-            layout.cancel.unlink(missing_ok=True)
         if run.ungraded:
             return run.model_copy(update={"status": RunStatus.GRADING, "failures": 0})
         if run.status.ended:
