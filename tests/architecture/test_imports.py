@@ -24,6 +24,7 @@ FLOORS = [
     ["prepare.archives", "prepare.checksums", "prepare.files", "prepare.lock", "prepare.problems"],
     ["kaggle"],
     ["prepare", "grading.worker"],
+    ["ledger_facts"],
     ["execute", "group_dir"],
     ["evaluate"],
     ["cancel"],

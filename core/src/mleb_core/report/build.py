@@ -35,6 +35,7 @@ __all__ = [
     "group_grading_report",
     "group_report",
     "human_scores",
+    "ledgers_digest",
     "run_report",
 ]
 
@@ -145,12 +146,13 @@ def _read_scores(path: Path) -> list[float]:
     return scores
 
 
-def run_report(run: Run, competition_report: CompetitionReport | None) -> RunReport:
+def run_report(run: Run, competition_report: CompetitionReport | None, ledger: str | None = None) -> RunReport:
     """A run's report.json.
 
     Args:
         run: in its final state.
         competition_report: None where the run was not graded.
+        ledger: hash of the ledger's entry that the result hangs on (`Ledger.result`); None: there is no ledger.
 
     Raises:
         ValueError: the graded submission is of another competition.
@@ -173,7 +175,16 @@ def run_report(run: Run, competition_report: CompetitionReport | None) -> RunRep
         peak_memory_bytes=outcome.peak_memory_bytes if outcome else None,
         refused=outcome.refused if outcome else (),
         competition_report=competition_report,
+        ledger=ledger,
     )
+
+
+def ledgers_digest(runs: Iterable[RunReport]) -> str | None:
+    """`GroupReport.ledgers` of a group's runs, in the order asked for."""
+    lines = [
+        f"{run.key.competition} {run.key.agent} {run.key.seed} {run.ledger}\n" for run in runs if run.ledger is not None
+    ]
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest() if lines else None
 
 
 def config_digest(group: RunGroup) -> str:
@@ -220,6 +231,7 @@ def group_report(
         if (found := reports.get(key)) and (graded := found.competition_report) and graded.known_issues
     }
     ungraded = [key for key in asked if (found := reports.get(key)) is None or not found.graded]
+    there = tuple(reports[key] for key in asked if key in reports)
     return GroupReport(
         created_at=now(),
         directory=None if directory is None else str(directory),
@@ -231,7 +243,8 @@ def group_report(
         missing=tuple(_missing(key, by_key.get(key), reports.get(key)) for key in ungraded),
         not_asked=tuple(key for key in dict.fromkeys((*by_key, *reports)) if key not in wanted),
         known_issues=issues,
-        runs=tuple(reports[key] for key in asked if key in reports),
+        runs=there,
+        ledgers=ledgers_digest(there),
     )
 
 

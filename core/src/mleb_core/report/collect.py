@@ -1,5 +1,6 @@
 """Reading what a run group left on disk, and writing the group's reports beside it."""
 
+import hashlib
 import os
 from pathlib import Path
 from typing import TypeVar
@@ -81,8 +82,9 @@ def write_group_reports(group_dir: Path, report: GroupReport) -> None:
     try:
         write_whole(layout.grading_report, to_json(group_grading_report(report)))
         write_whole(layout.report_csv, to_csv(report))
-        write_whole(layout.report_markdown, to_markdown(report))
-        write_whole(layout.report_json, to_json(report))
+        content = to_json(report).encode()
+        write_whole(layout.report_markdown, to_markdown(report, hashlib.sha256(content).hexdigest()))
+        write_whole(layout.report_json, content)
     except OSError as error:
         raise RunGroupError(f"{error.filename or group_dir}: cannot be written: {error.strerror or error}") from error
 

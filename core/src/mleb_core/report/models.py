@@ -142,6 +142,9 @@ class RunReport(Report):
     """Files that were not collected, each `path: why`."""
     competition_report: CompetitionReport | None = None
     """The graded submission; None where the run was not graded."""
+    ledger: str | None = None
+    """Hash of the ledger's entry that this result hangs on: its verdict, or the agent's end where there is none. None
+    where the run has no ledger."""
 
     @property
     def graded(self) -> bool:
@@ -275,6 +278,9 @@ class GroupReport(Report):
     """Known faults and leaks by competition label, as the graded runs name them."""
     runs: tuple[RunReport, ...]
     """The reports of all runs that have one, in the order asked for."""
+    ledgers: str | None = None
+    """sha256 of the lines `competition agent seed hash`, one for each of `runs` with a ledger, in that order: who has
+    it can tell whether any run's ledger was changed since. None without ledgers."""
 
 
 class GradingReport(Report):

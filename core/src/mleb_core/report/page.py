@@ -10,12 +10,18 @@ from mleb_core.report.text import markdown
 __all__ = ["to_markdown"]
 
 
-def to_markdown(report: GroupReport) -> str:
+def to_markdown(report: GroupReport, json_sha256: str | None = None) -> str:
     """The report for people: results by agent, seed and competition; failures with their cause; missing runs; known
     issues. Texts of agents are made harmless (see `report.text.markdown`); long ones are cut, report.json has all.
+
+    Args:
+        report: the report.
+        json_sha256: of the report.json that stands beside it, to be named.
     """
     lines = [f"# Run group {markdown(report.group.name)}", ""]
     lines += _facts(report)
+    if json_sha256 is not None:
+        lines += [f"- report.json: sha256 {json_sha256}"]
     lines += _section("Results", _results(report))
     lines += _section("Seeds", _seeds(report))
     lines += _section("Competitions", _competitions(report))
@@ -43,6 +49,9 @@ def _facts(report: GroupReport) -> list[str]:
         "Plugins": plugins or "none",
         "Configuration": report.config_digest,
     }
+    if report.ledgers is not None:
+        kept = sum(run.ledger is not None for run in report.runs)
+        facts["Ledgers"] = f"{kept} of {counts.asked} runs, heads together {report.ledgers}"
     return [*(f"- {name}: {markdown(value, 2000)}" for name, value in facts.items())]
 
 

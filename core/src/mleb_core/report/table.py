@@ -41,7 +41,7 @@ _GRADE = (
     "grader",
     "submission_sha256",
 )
-COLUMNS = ("group", "competition", "edition", "agent", "seed", "graded", *_GRADE, *_RUN)
+COLUMNS = ("group", "competition", "edition", "agent", "seed", "graded", *_GRADE, *_RUN, "ledger")
 """The header. Columns are named as the fields of `RunKey`, `CompetitionReport` and `RunReport`."""
 
 
@@ -71,7 +71,7 @@ def _row(group: str, key: RunKey, run: RunReport | None, missing: MissingRun | N
         "graded": missing is None,
     }
     if run is not None:
-        values |= {name: getattr(run, name) for name in _RUN}
+        values |= {name: getattr(run, name) for name in (*_RUN, "ledger")}
         if run.competition_report is not None:
             values |= {name: getattr(run.competition_report, name) for name in _GRADE}
     if missing is not None:
