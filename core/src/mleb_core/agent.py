@@ -136,8 +136,9 @@ class Image:
 class Scaffold(Protocol):
     """An agent program.
 
-    Optional attributes: `settings_type`, a pydantic model class of its settings; `image`, an `Image` (without it, the
-    scaffold's own package on mleb's base image).
+    Optional attributes: `settings_type`, a pydantic model class of its settings; `image`, an `Image` or a function of
+    the settings that gives one (without it, the scaffold's own package on mleb's base image); `models(variant)`, the
+    models that a variant stands for, as `provider/name` or such names by alias.
     """
 
     id: str
@@ -174,17 +175,16 @@ def launch_of(scaffold: Scaffold, context: LaunchContext) -> Launch:
         raise PluginError(f"agent {scaffold.id} cannot say how it is started: {text}") from error
 
 
-def image_of(scaffold: Scaffold) -> Image:
+def image_of(scaffold: Scaffold, settings: Mapping[str, Any] | None = None) -> Image:
     """What a scaffold's image holds: what it declares, else the top package that its class comes from.
 
     Raises:
-        PluginError: its `image` is no `Image`.
+        PluginError: its `image` is no `Image` and gives none.
     """
     declared = getattr(scaffold, "image", None)
     if declared is None:
         return Image(packages=(type(scaffold).__module__.partition(".")[0],))
-    if not isinstance(declared, Image):
-        raise PluginError(
-            f"agent {scaffold.id}: its image is a {type(declared).__name__}, expected mleb_core.agent.Image"
-        )
-    return declared
+    image = declared(settings or {}) if callable(declared) else declared
+    if not isinstance(image, Image):
+        raise PluginError(f"agent {scaffold.id}: its image is a {type(image).__name__}, expected mleb_core.agent.Image")
+    return image
