@@ -30,6 +30,7 @@ from mleb_core.runner.collect import Collector
 from mleb_core.runner.processes import ExitWatch, RunProcesses
 from mleb_core.runner.protocol import Isolation, Job, Stop
 from mleb_core.runner.remove import remove_tree
+from mleb_core.runner.snapshots import Snapshots, taking_snapshots
 from mleb_core.runner.watch import End, Watch
 
 __all__ = ["LocalRunner"]
@@ -92,7 +93,7 @@ def clear_leftovers(layout: RunLayout) -> None:
         if layout.log.is_file():
             AgentLog(layout.log, max(0, int(record["log_limit"])), int(record["log_start"])).close()
     workspace.remove_temporary(layout)
-    for path in (layout.work, layout.submission_dir, layout.code, layout.logs):
+    for path in (layout.work, layout.submission_dir, layout.code, layout.logs, layout.snapshots):
         remove_tree(path)
 
 
@@ -119,6 +120,8 @@ def _run_in_place(job: Job, layout: RunLayout, tmp: Path, stop: Stop) -> Outcome
     try:
         wrong = workspace.put_files(layout.work_home, launch.files)
         log = AgentLog(layout.log, job.limits.log_bytes)
+        parts = layout.work_submission.relative_to(layout.root).parts
+        snapshots = Snapshots(layout, layout.root, parts, max_bytes=job.limits.collect_bytes)
     except OSError as error:
         raise _broken("the agent's place cannot be made", error, layout.root) from error
 
@@ -127,16 +130,18 @@ def _run_in_place(job: Job, layout: RunLayout, tmp: Path, stop: Stop) -> Outcome
         write_json(layout.work_record, processes.record | details, durable=False)
 
     try:
-        try:
-            # Before the start, so that no instant is left at which a dead harness's processes cannot be found.
-            write_record()
-            process = None if wrong else _start(launch, env, layout.work_home, log)
-        except _CannotStartError as error:
-            wrong, process = str(error), None
-        if process is None:
-            outcome = Outcome(status=RunStatus.FAILED, cause=Cause.AGENT_ERROR, message=wrong or "")
-        else:
-            outcome = _watched(process, processes, log, job.limits, stop, write_record=write_record)
+        # Around the start, so that nothing that fails here leaves a process behind that nobody watches.
+        with taking_snapshots(snapshots, job.snapshot_s, job.note):
+            try:
+                # Before the start, so that no instant is left at which a dead harness's processes cannot be found.
+                write_record()
+                process = None if wrong else _start(launch, env, layout.work_home, log)
+            except _CannotStartError as error:
+                wrong, process = str(error), None
+            if process is None:
+                outcome = Outcome(status=RunStatus.FAILED, cause=Cause.AGENT_ERROR, message=wrong or "")
+            else:
+                outcome = _watched(process, processes, log, job.limits, stop, write_record=write_record)
     except OSError as error:
         log.close()
         raise _broken("the agent cannot be started or watched", error, layout.root) from error
