@@ -279,7 +279,9 @@ class Progress:
                 report = None
         if run.outcome is not None and run.status.ended:
             words[0] += f" after {format_duration(run.outcome.runtime_s)}"
-        if run.outcome is not None and run.outcome.message:
+        if report is not None and run.status.ended:
+            words += [report.message] if report.message else []
+        elif run.outcome is not None and run.outcome.message:
             words.append(run.outcome.message)
         if report is not None and run.status.ended and report.competition_report is not None:
             graded = report.competition_report

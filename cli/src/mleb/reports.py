@@ -85,6 +85,8 @@ def show_group_reports(reports: Sequence[GroupReport]) -> None:
     show_table(columns, rows)
     if missing := sum(report.counts.missing for report in reports):
         print_line(f"{missing} runs have no result; they count as runs without a medal")
+    if cancelled := sum(report.counts.cancelled for report in reports):
+        print_line(f"{cancelled} runs were cancelled; mleb cancel --undo has them run again")
     modelled = {
         run.key.competition: None
         for report in reports

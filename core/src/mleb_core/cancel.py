@@ -90,7 +90,7 @@ def restore_runs(directory: Path, wanted: Sequence[str]) -> list[RunKey]:
                 if run is not None and run.status is RunStatus.CANCELLED:
                     place.report.unlink(missing_ok=True)
                     append_event(place.events, "status", status=RunStatus.INTERRUPTED, message="no longer cancelled")
-                    run = run.model_copy(update={"status": RunStatus.INTERRUPTED, "ended_at": None})
+                    run = run.model_copy(update={"status": RunStatus.INTERRUPTED, "outcome": None, "ended_at": None})
                     write_whole(place.run, run.model_dump_json(indent=2) + "\n")
                     restored.append(key)
                 elif asked:

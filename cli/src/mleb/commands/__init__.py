@@ -22,6 +22,7 @@ COMMANDS = {
     "prepare": CommandInfo("mleb.commands.prepare", "Make the data of competitions ready for agents and graders."),
     "grade": CommandInfo("mleb.commands.grade", "Grade submissions that are listed in a file of JSON lines."),
     "grade-sample": CommandInfo("mleb.commands.grade", "Grade one submission of one competition."),
+    "cancel": CommandInfo("mleb.commands.cancel", "Cancel runs of a group while the others go on."),
     "report": CommandInfo("mleb.commands.report", "Show the results of run groups."),
     "list": CommandInfo("mleb.commands.list", "List what is installed: competitions, agents, graders, and more."),
     "plugin": CommandInfo("mleb.commands.plugin", "Look at the plugins that are installed."),
