@@ -258,6 +258,26 @@ class RunLayout:
         """The text that tells the agent what to do."""
         return self.work_home / "instructions.txt"
 
+    @property
+    def work_agent(self) -> Path:
+        """The agent's home where it has a file system of its own: `work_home` is that one's /home."""
+        return self.work_home / "agent"
+
+    @property
+    def work_description(self) -> Path:
+        """description.md for an agent that gets it apart from the data."""
+        return self.work_home / "description.md"
+
+    @property
+    def work_output(self) -> Path:
+        """What the agent printed, for a runner that copies it to `log`."""
+        return self.work / "output"
+
+    @property
+    def work_mleb(self) -> Path:
+        """What an agent in a container finds as /mleb: sockets and mleb's own program."""
+        return self.work / "mleb"
+
 
 @dataclass(frozen=True)
 class GroupLayout:

@@ -46,6 +46,10 @@ class AgentLog:
             os.ftruncate(self.fd, self.start + self._limit)
             self._dropped += excess
 
+    def drop(self, count: int) -> None:
+        """Count bytes that were beyond the limit and have not been written."""
+        self._dropped += count
+
     def close(self) -> tuple[str, str] | None:
         """Finish the log once no process of the run is left.
 

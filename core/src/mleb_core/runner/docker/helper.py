@@ -1,0 +1,301 @@
+"""What runs inside of an agent's container: its first process, and the client of the submission checker.
+
+    helper.py run TIME_S GRACE_S FORWARDS LOG PROGRAM [ARGUMENT...]
+    helper.py validate [FILE]
+
+`run` is process 1: it forwards ports of 127.0.0.1 to unix sockets (FORWARDS is `PORT:SOCKET,...` or `-`), copies the
+agent's output to LOG, passes on a SIGTERM from outside of the container, reaps, and ends with the agent. Signals that
+the agent sends do not reach it. The last line that it writes to its own standard error says how the agent ended. Should
+no harness be left when the time is up, it ends the agent itself.
+
+Runs on any Python from 3.8, with its standard library alone (`python3 -I -S -E`), and is not imported by anything.
+"""
+
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+
+CHUNK = 1 << 16
+LATE_S = 5.0
+"""How long after the end of the time a living harness is waited for."""
+
+
+def run(time_s, grace_s, forwards, log, argv):
+    report = os.dup(2)
+    be_opaque()
+    log_fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    pump = Pump(log_fd)
+    for part in forwards.split(",") if forwards != "-" else ():
+        port, _, path = part.partition(":")
+        pump.listen(int(port), path)
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD})
+    ends = time.monotonic() + time_s + LATE_S
+    agent = os.fork()
+    if agent == 0:
+        start(argv, pump.log_input, report)
+    pump.start()
+    status, why = wait_for(agent, ends, grace_s)
+    signal_all(signal.SIGKILL)
+    pump.drained.wait(5.0)
+    if os.WIFSIGNALED(status):
+        said, code = "signal %d" % os.WTERMSIG(status), 128 + os.WTERMSIG(status)
+    else:
+        said, code = "exit %d" % os.WEXITSTATUS(status), os.WEXITSTATUS(status)
+    os.write(report, ("mleb: %s%s\n" % (said, why)).encode())
+    os._exit(code if not why else 143)
+
+
+def be_opaque():
+    """Keep the agent, which has the same user, from tracing this process and from opening what it has open."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+    except Exception as error:  # a Python without ctypes: all else holds
+        os.write(2, ("mleb: can be traced: %s\n" % error).encode())
+
+
+def start(argv, output, report):
+    """Become the agent."""
+    try:
+        os.setsid()
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        os.execvp(argv[0], argv)
+    except OSError as error:
+        name = argv[0] if argv[0].isprintable() else ascii(argv[0])
+        os.write(report, ("mleb: cannot start %s: %s\n" % (name, error.strerror.lower())).encode())
+    finally:
+        os._exit(127)
+
+
+def wait_for(agent, ends, grace_s):
+    """Reap until the agent is among those that ended; its status, and what brought its end about from outside."""
+    why = ""
+    while True:
+        left = max(0.0, ends - time.monotonic())
+        came = signal.sigtimedwait((signal.SIGTERM, signal.SIGCHLD), left)
+        # A sender outside of the container has no process id here.
+        asked = came is not None and came.si_signo == signal.SIGTERM and came.si_pid == 0
+        if asked or (came is None and not why):
+            why = " after SIGTERM" if asked else " out of time"
+            ends = time.monotonic() + grace_s + (LATE_S if asked else 0.0)
+            signal_all(signal.SIGTERM)
+        elif came is None:
+            signal_all(signal.SIGKILL)
+            ends = time.monotonic() + 1.0
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            if pid == agent:
+                return status, why
+
+
+def signal_all(number):
+    """Send a signal to every process here but this one."""
+    try:
+        os.kill(-1, number)
+    except ProcessLookupError:
+        pass
+
+
+class Pump(threading.Thread):
+    """Moves bytes, all in one thread that is there before the agent is, so that the agent cannot keep it from being."""
+
+    def __init__(self, log_fd):
+        super().__init__(daemon=True)
+        self.poll = select.epoll()
+        self.log_fd = log_fd
+        self.log_output, self.log_input = os.pipe()
+        try:
+            import fcntl
+
+            fcntl.fcntl(self.log_input, 1031, 1 << 20)  # F_SETPIPE_SZ: the agent need not wait for this process
+        except (ImportError, OSError):
+            pass
+        self.poll.register(self.log_output, select.EPOLLIN)
+        self.drained = threading.Event()
+        self.doors = {}
+        self.ends = {}
+
+    def listen(self, port, path):
+        door = socket.socket()
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        door.bind(("127.0.0.1", port))
+        door.listen(1024)
+        door.setblocking(False)
+        self.doors[door.fileno()] = (door, path)
+        self.poll.register(door, select.EPOLLIN)
+
+    def run(self):
+        os.close(self.log_input)
+        while True:
+            for fd, _ in self.poll.poll():
+                if fd == self.log_output:
+                    self.copy_log()
+                elif fd in self.doors:
+                    self.accept(*self.doors[fd])
+                elif fd in self.ends:
+                    self.move(self.ends[fd])
+
+    def copy_log(self):
+        data = memoryview(os.read(self.log_output, 16 * CHUNK))
+        if not data:
+            self.poll.unregister(self.log_output)
+            self.drained.set()
+        while data:
+            try:
+                data = data[os.write(self.log_fd, data) :]
+            except OSError:  # the disk is full; the agent is not held up
+                return
+
+    def accept(self, door, path):
+        try:
+            near = door.accept()[0]
+        except OSError:
+            time.sleep(0.01)  # too many open files
+            return
+        far = None
+        try:
+            far = socket.socket(socket.AF_UNIX)
+            far.settimeout(10.0)
+            far.connect(path)
+        except OSError:
+            near.close()
+            if far is not None:
+                far.close()
+            return
+        pair = (End(near), End(far))
+        for end, other in (pair, pair[::-1]):
+            end.other = other
+            end.socket.setblocking(False)
+            self.ends[end.socket.fileno()] = end
+            self.poll.register(end.socket, select.EPOLLIN)
+
+    def move(self, end):
+        """Move what can be moved in both directions of a connection of which one end is ready."""
+        try:
+            for source in (end, end.other):
+                source.take()
+                source.other.give()
+        except OSError:
+            return self.close(end)
+        if end.done and end.other.done:
+            return self.close(end)
+        for one in (end, end.other):
+            wants = (0 if one.ended or one.other.waiting else select.EPOLLIN) | (select.EPOLLOUT if one.waiting else 0)
+            if wants != one.wants:
+                # One that wants nothing is taken out: a hang-up is told without being asked for, again and again.
+                if not one.wants:
+                    self.poll.register(one.socket, wants)
+                elif wants:
+                    self.poll.modify(one.socket, wants)
+                else:
+                    self.poll.unregister(one.socket)
+                one.wants = wants
+
+    def close(self, end):
+        for one in (end, end.other):
+            self.ends.pop(one.socket.fileno(), None)
+            one.socket.close()
+
+
+class End:
+    """One end of a connection: `waiting` is what is still to be sent to it."""
+
+    def __init__(self, sock):
+        self.socket, self.other, self.waiting = sock, None, b""
+        self.ended = self.done = False
+        self.wants = select.EPOLLIN
+
+    def take(self):
+        """Read from it, if it has not ended and the other end has nothing left to send."""
+        if self.ended or self.other.waiting:
+            return
+        try:
+            data = self.socket.recv(CHUNK)
+        except BlockingIOError:
+            return
+        self.other.waiting = memoryview(data)
+        self.ended = not data
+
+    def give(self):
+        """Send what waits; pass the end on once all is sent."""
+        while self.waiting:
+            try:
+                self.waiting = self.waiting[self.socket.send(self.waiting) :]
+            except BlockingIOError:
+                return
+        if self.other.ended and not self.done:
+            self.done = True
+            self.socket.shutdown(socket.SHUT_WR)
+
+
+def validate(path):
+    """Ask the checker about a file; prints its verdict. Exit code 0: it has given one, whatever it is."""
+    import http.client
+    import json
+
+    try:
+        source = open(path, "rb")
+    except OSError as error:
+        sys.exit("%s: %s" % (path, error.strerror))
+    boundary = "mleb" + os.urandom(12).hex()
+    head = '--%s\r\nContent-Disposition: form-data; name="file"; filename="submission.csv"\r\n' % boundary
+    head = (head + "Content-Type: text/csv\r\n\r\n").encode()
+    tail = ("\r\n--%s--\r\n" % boundary).encode()
+    with source:
+        size = os.fstat(source.fileno()).st_size
+
+        def body():
+            yield head
+            left = size
+            while left:
+                data = source.read(min(CHUNK, left))
+                if not data:
+                    raise OSError("the file became shorter while it was read")
+                left -= len(data)
+                yield data
+            yield tail
+
+        headers = {
+            "Content-Type": "multipart/form-data; boundary=" + boundary,
+            "Content-Length": str(len(head) + size + len(tail)),
+        }
+        connection = http.client.HTTPConnection("127.0.0.1", 8080, timeout=900)
+        try:
+            try:
+                connection.request("POST", "/validate", body(), headers)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # too large: the reply says so, and comes before all is sent
+            reply = connection.getresponse()
+            answer = json.loads(reply.read(1 << 20))
+            said = [str(answer[key]) for key in ("result", "error") if answer.get(key)]
+        except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
+            sys.exit("the submission checker does not answer: %s" % error)
+    if not said:
+        sys.exit("the submission checker does not answer: status %d" % reply.status)
+    print("\n".join(said))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "run":
+        run(float(sys.argv[2]), float(sys.argv[3]), sys.argv[4], sys.argv[5], sys.argv[6:])
+    elif sys.argv[1] == "validate":
+        validate((sys.argv[2:] or ["/home/submission/submission.csv"])[0])
+    else:
+        sys.exit(__doc__)
