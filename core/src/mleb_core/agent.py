@@ -74,6 +74,8 @@ class AgentPaths:
     """Writable; logs and journals worth keeping. Collected."""
     instructions: PurePosixPath
     """The text file that tells the agent what to do."""
+    validate: PurePosixPath | None = None
+    """The script that asks the submission checker about a file; None: there is no checker."""
 
 
 @dataclass(frozen=True)
