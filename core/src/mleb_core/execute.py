@@ -126,7 +126,9 @@ class Executor:
                         return self._cancel(run, layout)
                     run = self._run_agent(run, layout, stop)
                     if run.status is RunStatus.INTERRUPTED:
-                        return self._cancel(run, layout) if is_cancelled(layout) else run
+                        if is_cancelled(layout):
+                            return self._cancel(run, layout)
+                        return self._change(run, layout, RunStatus.INTERRUPTED)
                 return self._close(run, layout, self._graded(run, layout))
             except Exception as error:
                 met: Exception = error
@@ -160,6 +162,7 @@ class Executor:
         return not layout.root.exists() and self.layout.group.exists()
 
     def _run_agent(self, run: Run, layout: RunLayout, stop: Stop) -> Run:
+        """Run the agent to its end. Gives the run as it then stands, which for INTERRUPTED is not yet written."""
         run = run.model_copy(
             update={"attempt": run.attempt + 1, "started_at": now(), "outcome": None, "ended_at": None}
         )
@@ -172,7 +175,7 @@ class Executor:
         outcome = self.registry.runner(self.group.runner).run(job, stop)
         run = run.model_copy(update={"outcome": outcome})
         if outcome.status is RunStatus.INTERRUPTED:
-            return self._change(run, layout, RunStatus.INTERRUPTED)
+            return run.model_copy(update={"status": RunStatus.INTERRUPTED})
         return self._change(run, layout, RunStatus.GRADING, outcome=outcome.status, message=outcome.message)
 
     def _job(self, run: Run, layout: RunLayout) -> Job:
