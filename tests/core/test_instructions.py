@@ -38,7 +38,7 @@ def test_limits_are_told():
 
 def test_the_network_is_told():
     assert "There is no internet." in told(network=())
-    assert "these hosts only, through the proxy that is set up: a.example, b.example." in told(
+    assert "only these hosts, by the proxy that is set up: a.example, b.example." in told(
         network=("a.example", "b.example")
     )
     assert "internet" not in told(network=("*",))

@@ -34,7 +34,7 @@ def render_instructions(
         else f"- {{data}}/{sample} is a valid submission without value; yours needs the same columns and rows.\n"
     )
     check = (
-        "- `sh {validate} FILE` says whether a file is a valid submission, and what is wrong with it. It gives no score.\n"
+        "- `sh {validate} FILE` says whether a file is a valid submission, or what is wrong with it, but no score.\n"
         if checker
         else ""
     )
@@ -75,7 +75,7 @@ def _reach(network: Sequence[str] | None) -> str:
         return ""
     if network:
         return (
-            f"- Of the internet you reach these hosts only, through the proxy that is set up: {', '.join(network)}.\n"
+            f"- Of the internet you reach only these hosts, by the proxy that is set up: {', '.join(network)}.\n"
         )
     return "- There is no internet. Work with what is installed and with the data.\n"
 
