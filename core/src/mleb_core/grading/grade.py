@@ -16,7 +16,16 @@ from mleb_core.grading.table import call_metric, finite_score
 from mleb_core.layout import CompetitionData
 from mleb_core.run import Text, now
 
-__all__ = ["Grade", "Graders", "check_direction", "grade_submission", "unscored_grade", "validate_submission"]
+__all__ = [
+    "Grade",
+    "Graders",
+    "check_direction",
+    "grade_submission",
+    "one_line",
+    "task_of",
+    "unscored_grade",
+    "validate_submission",
+]
 
 
 class Graders(Protocol):
@@ -135,7 +144,7 @@ def unscored_grade(submission: Path, competition: Competition, **fields: Any) ->
 
 def _judged(submission: Path, competition: Competition, data_dir: Path, registry: Graders, *, scored: bool) -> Grade:
     started = time.monotonic()
-    task, grader = _task(competition, data_dir), registry.grader(competition.spec.grading.grader)
+    task, grader = task_of(competition, data_dir), registry.grader(competition.spec.grading.grader)
     check_direction(competition, grader)
 
     def done(**fields: Any) -> Grade:
@@ -153,12 +162,18 @@ def _judged(submission: Path, competition: Competition, data_dir: Path, registry
             return done(valid=True)
         return done(valid=True, score=round(finite_score(result, grader.id), 5) + 0.0)  # never -0.0
     except InvalidSubmissionError as error:
-        return done(reason=_one_line(error))
+        return done(reason=one_line(error))
     except GraderError as error:
-        return done(grader_error=_one_line(error))
+        return done(grader_error=one_line(error))
 
 
-def _task(competition: Competition, data_dir: Path) -> GradingTask:
+def task_of(competition: Competition, data_dir: Path) -> GradingTask:
+    """What a grader works with.
+
+    Raises:
+        NotPreparedError: the competition's data is not there.
+        CompetitionError: its folder is wrong.
+    """
     grading = competition.spec.grading  # what is wrong with the folder comes before what is wrong with its data
     data = CompetitionData.of(data_dir, competition.label)
     if not (data.prepared.is_dir() and data.manifest.is_file()):
@@ -168,5 +183,6 @@ def _task(competition: Competition, data_dir: Path) -> GradingTask:
     return GradingTask(competition.id, competition.edition, grading, data.public, data.private)
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """An error's message on one line, cut at 1,000 characters."""
     return " ".join(str(error).split())[:1000]

@@ -10,7 +10,7 @@ import pandas as pd
 from mleb_core.errors import GraderError, InvalidSubmissionError
 from mleb_core.grading.read import short, to_numbers
 
-__all__ = ["align_by_id", "check_columns", "row_name"]
+__all__ = ["align_by_id", "check_columns", "comparable_ids", "row_name"]
 
 Positions = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
@@ -97,7 +97,7 @@ def align_by_id(
     """
     if absent := [name for name in ids if name not in answers]:
         raise GraderError(f"the answers have no id column {absent[0]!r}; see grading.id in competition.toml")
-    wanted, found = _keys(answers, submission, ids, repeated)
+    wanted, found = comparable_ids(answers, submission, ids, repeated)
     if len(wanted) == len(found) and bool(np.all(wanted == found)):
         return np.arange(len(wanted), dtype=np.intp)  # as the sample submission has them: nothing to look up
     index = pd.Index(wanted)
@@ -118,7 +118,7 @@ def align_by_id(
     return row
 
 
-def _keys(
+def comparable_ids(
     answers: pd.DataFrame, submission: pd.DataFrame, ids: Sequence[str], repeated: bool
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """One comparable key a row for both tables; the values themselves for a single column, else codes."""

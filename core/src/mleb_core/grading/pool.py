@@ -102,6 +102,40 @@ class GradingPool:
         """Check a submission's format; the grade has no score. Errors as in `grade`."""
         return self._judged("validate", competition, submission, data_dir)
 
+    def blind(self, competition: Competition, data_dir: Path, target_dir: Path) -> None:
+        """Make data for `check`, without the answers; see `blind.blind`. For use once a competition.
+
+        Args:
+            competition: in the edition to check.
+            data_dir: holds its prepared data.
+            target_dir: gets a folder for it; it must not be there yet.
+
+        Raises:
+            NotPreparedError: the competition's data is not there.
+            GraderError: the answers or the sample submission are unfit, the disk or a limit is in the way, or the pool
+                is closed.
+        """
+        try:
+            self._request("blind", competition, data_dir, target_dir=str(target_dir.absolute()))
+        except ChildOverTime:
+            raise GraderError(f"{competition.label}: no data to check against within {self.time_limit_s:g} s") from None
+        except MemoryError:
+            limit = f"{self.memory_bytes / _GIB:.3g} GiB of memory"
+            raise GraderError(f"{competition.label}: no data to check against with {limit}") from None
+        except (ChildDied, _NoChildError) as error:
+            self._refuse_closed()
+            raise GraderError(f"{competition.label}: no data to check against: the grading process {error}") from None
+
+    def check(self, competition: Competition, submission: Path, blind_dir: Path) -> Grade:
+        """Check a submission's format against data without answers; see `blind.check_format`. Errors as in `grade`.
+
+        Args:
+            competition: in the edition to check.
+            submission: the file.
+            blind_dir: the directory that `blind` wrote to.
+        """
+        return self._judged("check", competition, submission, blind_dir)
+
     def _judged(self, task: str, competition: Competition, submission: Path, data_dir: Path) -> Grade:
         started = time.monotonic()
         try:
@@ -133,6 +167,11 @@ class GradingPool:
         return unscored_grade(submission, competition, grader_error=f"grading takes {what}; raise the pool's limits")
 
     def _asked(self, task: str, competition: Competition, submission: Path, data_dir: Path) -> Grade:
+        """A request for a grade; raises as `_request`."""
+        reply = self._request(task, competition, data_dir, submission=str(submission.absolute()))
+        return Grade.model_validate(reply["grade"])
+
+    def _request(self, task: str, competition: Competition, data_dir: Path, **further: str) -> dict[str, Any]:
         """One request to one child.
 
         Raises:
@@ -146,8 +185,8 @@ class GradingPool:
             "task": task,
             "folder": str(competition.folder.absolute()),
             "edition": competition.edition,
-            "submission": str(submission.absolute()),
             "data_dir": str(data_dir.absolute()),
+            **further,
         }
         child = self._slots.get()
         try:
@@ -171,8 +210,8 @@ class GradingPool:
                 self._end(child)
                 child = None
             self._slots.put(child)
-        if "grade" in reply:
-            return Grade.model_validate(reply["grade"])
+        if "grade" in reply or "done" in reply:
+            return reply
         if reply.get("exceeded") == "memory":
             raise MemoryError
         raise _remade(reply)

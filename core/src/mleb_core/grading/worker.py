@@ -5,6 +5,8 @@ grading code first, so that a metric that prints, or closes stdout, changes noth
 
     {"id": "x1", "task": "grade", "folder": ..., "edition": 1, "submission": ..., "data_dir": ..., "time_limit_s": 600}
     {"id": "x1", "grade": {...}, "resident": 123, "children": false}
+    {"id": "x1", "task": "blind", "folder": ..., "edition": 1, "data_dir": ..., "target_dir": ..., "time_limit_s": 600}
+    {"id": "x1", "done": true, ...}
     {"id": "x1", "error": "NotPreparedError", "message": ..., ...}
     {"id": "x1", "exceeded": "memory", ...}
 """
@@ -81,10 +83,14 @@ class _Worker:
         self.replies.flush()
 
     def _carried_out(self, request: dict[str, Any]) -> dict[str, Any]:
+        from mleb_core.grading.blind import blind, check_format
         from mleb_core.grading.grade import grade_submission, validate_submission
 
-        work = {"grade": grade_submission, "validate": validate_submission}[request["task"]]
         competition = self._competition(request["folder"], request["edition"])
+        if request["task"] == "blind":
+            blind(competition, Path(request["data_dir"]), Path(request["target_dir"]), self.registry)
+            return {"done": True}
+        work = {"grade": grade_submission, "validate": validate_submission, "check": check_format}[request["task"]]
         grade = work(Path(request["submission"]), competition, Path(request["data_dir"]), self.registry)
         return {"grade": grade.model_dump(mode="json")}
 

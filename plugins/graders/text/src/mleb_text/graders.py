@@ -91,6 +91,16 @@ class SpanGrader(TableGrader):
         truth[:] = valid
         return CheckedTable(table.iloc[order], answers.assign(valid=truth), cells, predicted[order], {})
 
+    def blind_answers(self, task: "GradingTask", target: Path) -> None:
+        """The sample submission's examples, none with an answer; see `mleb_core.grading.blind`."""
+        from mleb_core.grading.options import split_options
+        from mleb_core.grading.read import read_answers
+        from mleb_text.spans import write_unanswered
+
+        own, _ = split_options(task.grading.options)
+        rows = read_answers(task.sample, **own.read)[task.grading.id[0]]
+        write_unanswered(dict.fromkeys(str(row).rpartition("_")[0] for row in rows), target)
+
     def score(self, table: CheckedTable, task: "GradingTask", options: Mapping[str, Any]) -> float:
         """The metric of the parsed answers."""
         return self._metric()(table.answers["valid"].tolist(), table.predicted.tolist(), **options)

@@ -1,13 +1,13 @@
 """Answers to questions on a document: token spans, YES, NO, or blank where the document has none."""
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from mleb_core.errors import GraderError
 
-__all__ = ["Answer", "read_valid_answers", "span", "span_micro_f1"]
+__all__ = ["Answer", "read_valid_answers", "span", "span_micro_f1", "write_unanswered"]
 
 Answer = tuple[int, int] | str
 """First and last token, or "YES" or "NO"."""
@@ -102,6 +102,19 @@ def read_valid_answers(path: Path) -> tuple[list[str], list[frozenset[Answer]]]:
     if not ids:
         raise GraderError(f"the answers {path} hold no example; prepare them again")
     return ids, valid
+
+
+def write_unanswered(examples: Iterable[str], target: Path) -> None:
+    """A file for `read_valid_answers` in which no example has an answer.
+
+    Args:
+        examples: their ids.
+        target: the file.
+    """
+    blank = {"long_answer": {"start_token": -1, "end_token": -1}, "short_answers": [], "yes_no_answer": "NONE"}
+    with target.open("w", encoding="utf-8") as stream:
+        for example in examples:
+            stream.write(json.dumps({"annotations": [blank], "example_id": example}) + "\n")
 
 
 def _long(answer: dict[str, Any]) -> Iterator[Answer]:
