@@ -26,7 +26,7 @@ FLOORS = [
     ["prepare", "grading.worker"],
     ["ledger_facts"],
     ["execute", "group_dir"],
-    ["evaluate"],
+    ["evaluate", "verify", "verify_run"],
     ["cancel"],
     ["testing"],
 ]

@@ -17,6 +17,7 @@ import re
 import stat
 import threading
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -27,7 +28,7 @@ from mleb_core.errors import RunGroupError, SandboxError
 from mleb_core.layout import RunLayout
 from mleb_core.run import now
 
-__all__ = ["FIRST", "Chain", "Entry", "Kind", "Ledger", "Problem", "check_chain", "read_ledger"]
+__all__ = ["FIRST", "Chain", "Entry", "Kind", "Ledger", "Problem", "check_chain", "read_ledger", "standing"]
 
 FIRST = "0" * 64
 """`previous` of the first entry; the head of an empty ledger."""
@@ -60,7 +61,7 @@ class Kind(StrEnum):
     """report.json was written; the last entry of a run that is over."""
 
 
-_LATER = {
+_LATER: Mapping[str, tuple[Kind, ...]] = {
     Kind.START: (Kind.START, Kind.TAKEN_UP, Kind.END, Kind.GRADED, Kind.REPORT),
     Kind.TAKEN_UP: (Kind.END, Kind.GRADED, Kind.REPORT),
     Kind.END: (Kind.GRADED, Kind.REPORT),
@@ -130,6 +131,14 @@ def check_chain(path: Path) -> Chain:
         OSError: it cannot be read.
     """
     return _chain_of(path.read_bytes())
+
+
+def standing(entries: Iterable[Entry]) -> dict[str, Entry]:
+    """The last entry of each kind that still counts, as `Ledger.standing`."""
+    found: dict[str, Entry] = {}
+    for entry in entries:
+        _stand(found, entry)
+    return found
 
 
 def read_ledger(path: Path) -> list[Entry]:
@@ -276,9 +285,7 @@ class Ledger:
 
     def _note(self, entry: Entry) -> None:
         self._seq, self._head = entry.seq, entry.hash
-        for void in _LATER.get(entry.kind, ()):  # type: ignore[call-overload]
-            self._standing.pop(void, None)
-        self._standing[entry.kind] = entry
+        _stand(self._standing, entry)
         self._counts[entry.kind] += 1
 
     def _take_up(self) -> None:
@@ -312,6 +319,12 @@ class Ledger:
         if torn := content[len(whole) :]:
             os.ftruncate(self._handle, len(whole))
             self.add(Kind.TORN, note="torn line removed", bytes=len(torn), sha256=hashlib.sha256(torn).hexdigest())
+
+
+def _stand(found: dict[str, Entry], entry: Entry) -> None:
+    for void in _LATER.get(entry.kind, ()):
+        found.pop(void, None)
+    found[entry.kind] = entry
 
 
 def _chain_of(content: bytes) -> Chain:

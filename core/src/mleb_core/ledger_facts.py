@@ -291,7 +291,8 @@ def record_end(ledger: Ledger, layout: RunLayout, run: Run) -> None:
 
 def _same_outcome(details: Mapping[str, Any], run: Run) -> bool:
     outcome = run.outcome
-    return outcome is None or (details.get("status"), details.get("cause")) == (outcome.status, outcome.cause)
+    names = ("status", "cause", "message")
+    return outcome is None or all(details.get(name) == getattr(outcome, name) for name in names)
 
 
 def record_graded(

@@ -24,6 +24,7 @@ COMMANDS = {
     "grade-sample": CommandInfo("mleb.commands.grade", "Grade one submission of one competition."),
     "cancel": CommandInfo("mleb.commands.cancel", "Cancel runs of a group while the others go on."),
     "report": CommandInfo("mleb.commands.report", "Show the results of run groups."),
+    "verify": CommandInfo("mleb.commands.verify", "Check a run group: its ledgers, kept files, scores and reports."),
     "list": CommandInfo("mleb.commands.list", "List what is installed: competitions, agents, graders, and more."),
     "plugin": CommandInfo("mleb.commands.plugin", "Look at the plugins that are installed."),
     "doctor": CommandInfo("mleb.commands.doctor", "Say what is here, what is missing, and what to do about it."),
