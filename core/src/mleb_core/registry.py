@@ -57,10 +57,11 @@ class Registry:
     @cached_property
     def runners(self) -> "Mapping[str, Runner]":
         """By id, core's own first."""
+        from mleb_core.runner.docker.runner import DockerRunner
         from mleb_core.runner.local import LocalRunner
         from mleb_core.runner.protocol import Runner
 
-        return self._collect("runner", "mleb_register_runners", Runner, (LocalRunner(),))
+        return self._collect("runner", "mleb_register_runners", Runner, (LocalRunner(), DockerRunner()))
 
     @cached_property
     def engines(self) -> "Mapping[str, Engine]":

@@ -1,0 +1,62 @@
+"""What the kernel counts of a container, where this process sees its control group (both versions of them)."""
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["ControlGroup"]
+
+_ROOT = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class ControlGroup:
+    """A container's control group of memory; files that are not there read as 0 or nothing."""
+
+    folder: Path | None
+    """Its directory; None: not to be seen from here, as on an engine in another machine."""
+
+    @classmethod
+    def of(cls, pid: int, container: str) -> "ControlGroup":
+        """That of the process `pid`, if it is one of the container `container` (its id)."""
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+                _, controllers, path = line.split(":", 2)
+                if container in path and (not controllers or "memory" in controllers.split(",")):
+                    folder = _ROOT / ("memory" if controllers else "") / path.lstrip("/")
+                    if (folder / "cgroup.procs").is_file():
+                        return cls(folder)
+        return cls(None)
+
+    def memory(self) -> int:
+        """Bytes in use by processes and by what they share; not what only speeds up files."""
+        found = dict(self._pairs("memory.stat"))
+        if "total_rss" in found:
+            return found["total_rss"] + found.get("total_shmem", 0)
+        return found.get("anon", 0) + found.get("shmem", 0)
+
+    def killed_for_memory(self) -> int:
+        """Processes that the kernel has killed for it."""
+        for name in ("memory.events", "memory.oom_control"):
+            for key, value in self._pairs(name):
+                if key == "oom_kill":
+                    return value
+        return 0
+
+    def processes(self) -> list[int]:
+        """Ids of all processes in it."""
+        if self.folder is None:
+            return []
+        try:
+            return [int(word) for word in (self.folder / "cgroup.procs").read_text().split()]
+        except (OSError, ValueError):
+            return []
+
+    def _pairs(self, name: str) -> list[tuple[str, int]]:
+        if self.folder is None:
+            return []
+        try:
+            lines = [line.split() for line in (self.folder / name).read_text().splitlines()]
+        except OSError:
+            return []
+        return [(words[0], int(words[1])) for words in lines if len(words) == 2 and words[1].isdigit()]

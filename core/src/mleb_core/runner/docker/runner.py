@@ -1,0 +1,213 @@
+"""Runs agents in Docker containers of their own.
+
+An agent is treated as hostile. Its container has an ordinary user without any capability, a root file system that it
+cannot write, no network but unix sockets of the harness, and limits that the kernel keeps; what it writes to disk is
+watched from outside. It sees the competition's public data, and nothing else of the host; /proc/self/mountinfo tells
+the host's paths of what is mounted.
+
+A harness that is killed leaves the container running; a later one finds it by its label and takes it up.
+"""
+
+from pathlib import Path
+
+from mleb_core.agent import Launch, LaunchContext, launch_of
+from mleb_core.errors import RunnerError, SandboxError
+from mleb_core.layout import RunLayout
+from mleb_core.run import Cause, Limits, Outcome, RunStatus
+from mleb_core.runner import workspace
+from mleb_core.runner.agent_log import AgentLog
+from mleb_core.runner.collect import Collector
+from mleb_core.runner.docker import labels
+from mleb_core.runner.docker.attempt import Attempt
+from mleb_core.runner.docker.client import Engine
+from mleb_core.runner.docker.container import EVERYTHING, privileged
+from mleb_core.runner.docker.disk import DiskUse
+from mleb_core.runner.docker.images import ensure_image
+from mleb_core.runner.docker.limits import bounds_of
+from mleb_core.runner.docker.output import Output
+from mleb_core.runner.docker.place import (
+    PATHS,
+    Record,
+    User,
+    box_of,
+    connect_channel,
+    give_home,
+    make_place,
+    read_record,
+    remove_place,
+)
+from mleb_core.runner.docker.state import LIVE, containers_of, remove
+from mleb_core.runner.protocol import Isolation, Job, Stop
+from mleb_core.runner.remove import remove_tree
+from mleb_core.runner.snapshots import Snapshots
+
+__all__ = ["DockerRunner"]
+
+_SMALLEST_MEMORY = 64 * 1024**2
+
+
+class DockerRunner:
+    """Runs agents in Docker containers of their own."""
+
+    id = "docker"
+    summary = "a container on this machine's Docker engine; isolates files, network, memory and processes"
+    isolation = Isolation(files=True, network=True, memory=True, processes=True)
+
+    def __init__(self) -> None:
+        self._engine = Engine()
+        self._use = DiskUse()
+
+    def check(self, limits: Limits) -> None:
+        """See `Runner.check`."""
+        if limits.memory_bytes is not None and limits.memory_bytes < _SMALLEST_MEMORY:
+            raise RunnerError("a container needs at least 64 MiB of memory; raise --memory")
+        with self._engine.use() as client:
+            info = client.info()
+            if str(info.get("OSType")) != "linux":
+                raise RunnerError(f"the Docker engine runs {info.get('OSType')} containers; expected linux")
+            if any("rootless" in option or "userns" in option for option in info.get("SecurityOptions") or ()):
+                raise RunnerError("the Docker engine maps users (rootless or userns-remap); use one that does not")
+            if limits.gpus and "nvidia" not in (info.get("Runtimes") or {}):
+                raise RunnerError(
+                    "the Docker engine has no NVIDIA runtime; install nvidia-container-toolkit, then run "
+                    "`sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker`"
+                )
+            if limits.cpus is not None and limits.cpus > int(info.get("NCPU") or 0) > 0:
+                raise RunnerError(f"{limits.cpus:g} processors are asked for, the engine has {info['NCPU']}")
+
+    def is_running(self, layout: RunLayout) -> bool:
+        """See `Runner.is_running`.
+
+        Raises:
+            RunnerError: the engine cannot be asked.
+        """
+        layout = RunLayout(layout.root.absolute())
+        with self._engine.use_patiently(Stop()) as client:
+            return self._left_running(client, layout) is not None
+
+    def run(self, job: Job, stop: Stop) -> Outcome:
+        """See `Runner.run`."""
+        layout = RunLayout(job.layout.root.absolute())
+        if stop.is_set() and not job.take_up:
+            return Outcome(status=RunStatus.INTERRUPTED, cause=Cause.CANCELLED, message="stopped before it started")
+        with self._engine.use_patiently(stop) as client:
+            attempt = Attempt(client, job, layout, bounds_of(job.limits), self._use, stop)
+            try:
+                outcome = self._taken_up(attempt) if job.take_up else self._started(attempt)
+                return _collected(attempt, outcome)
+            except OSError as error:
+                where = error.filename or layout.root
+                raise SandboxError(f"the agent's place broke: {where}: {error.strerror or error}") from error
+
+    def _started(self, attempt: Attempt) -> Outcome:
+        client, job, layout = attempt.client, attempt.job, attempt.layout
+        for found in containers_of(client, layout):
+            remove(client, found["Id"])
+        _clear_leftovers(layout)
+        open_wide = privileged(job)
+        image = ensure_image(client, job.scaffold, base=job.image, gpus=bool(job.gpus))
+        job.note("image", reference=image.reference, digest=image.digest)
+        if open_wide:
+            job.note("privileged")
+        if EVERYTHING not in job.network and job.network and (job.channel is None or job.channel.proxy is None):
+            raise RunnerError("hosts are opened to the agent, but there is no proxy that leads to them")
+        layout.work.mkdir(mode=0o700)
+        user, box = User.here(), box_of(layout, job.channel)
+        # Written before all else, so that a later harness finds a box that stands elsewhere.
+        Record(0, job.limits.log_bytes, str(box)).write(layout)
+        make_place(job, layout, user, box, image.python)
+        launch = _launch(job, image.python)
+        wrong = _objection(launch) or workspace.put_files(layout.work_agent, launch.files)
+        give_home(layout, user)
+        output = Output(layout.work_output, layout.log, job.limits.log_bytes)
+        if wrong:
+            attempt.refused += output.close()
+            return Outcome(status=RunStatus.FAILED, cause=Cause.AGENT_ERROR, message=wrong)
+        try:
+            record = Record(output.start, job.limits.log_bytes, str(box))
+            record.write(layout)
+            container = attempt.start(record, user, image, launch)
+        except BaseException:
+            output.abandon()
+            raise
+        return attempt.carry(container, output)
+
+    def _taken_up(self, attempt: Attempt) -> Outcome:
+        client, job, layout = attempt.client, attempt.job, attempt.layout
+        container, record = self._left_running(client, layout), read_record(layout)
+        if container is None or record is None:
+            raise SandboxError("the container of the former attempt is gone")
+        connect_channel(Path(record.box), job.channel)
+        return attempt.carry(container, Output(layout.work_output, layout.log, record.log_limit, record.log_start))
+
+    def _left_running(self, client: object, layout: RunLayout) -> str | None:
+        """The id of a container of this run that runs, or has run and was not collected; of this boot of this host."""
+        if read_record(layout) is None:
+            return None
+        for found in containers_of(client, layout):  # type: ignore[arg-type]
+            mine = found["Labels"].get(labels.HOST) == labels.host_identity()
+            if mine and found["State"] in (*LIVE, "exited"):
+                return str(found["Id"])
+        return None
+
+
+def _clear_leftovers(layout: RunLayout) -> None:
+    """Remove what is left of an earlier attempt but its agent.log, which is finished."""
+    record = read_record(layout)
+    if record is not None and layout.work_output.is_file() and layout.log.is_file():
+        Output(layout.work_output, layout.log, record.log_limit, record.log_start).close()
+    elif record is not None and layout.log.is_file():
+        AgentLog(layout.log, record.log_limit, record.log_start).close()
+    remove_place(layout)
+    Snapshots.clear(layout)
+    for path in (layout.submission_dir, layout.code, layout.logs):
+        remove_tree(path)
+
+
+def _launch(job: Job, python: str) -> Launch:
+    context = LaunchContext(
+        competition_id=job.env.get("COMPETITION_ID", job.key.competition.partition("@")[0]),
+        seed=job.key.seed,
+        variant=job.variant,
+        model=job.model,
+        settings=job.settings,
+        time_limit_s=job.limits.time_s,
+        step_limit=job.limits.steps,
+        paths=PATHS,
+        python=python,
+    )
+    launch = launch_of(job.scaffold, context)
+    return Launch([str(argument) for argument in launch.argv], dict(launch.env), dict(launch.files))
+
+
+def _objection(launch: Launch) -> str | None:
+    """Why a command cannot be started by anyone."""
+    if not launch.argv:
+        return "cannot start the agent: its command is empty"
+    name = launch.argv[0] if launch.argv[0].isprintable() else ascii(launch.argv[0])
+    if any("\0" in text for text in (*launch.argv, *launch.env, *launch.env.values())):
+        return f"cannot start {name}: embedded null byte"
+    if any("=" in variable for variable in launch.env):
+        return f"cannot start {name}: a variable's name has a = in it"
+    return None
+
+
+def _collected(attempt: Attempt, outcome: Outcome) -> Outcome:
+    """Collect what the agent left, remove its place."""
+    layout = attempt.layout
+    collector = Collector(attempt.job.limits.collect_bytes)
+    for name, why in attempt.refused:
+        collector.refuse(name, why)
+    for source, target, first in (
+        (layout.work_submission, layout.submission_dir, layout.submission.name),
+        (layout.work_code, layout.code, None),
+        (layout.work_logs, layout.logs, None),
+    ):
+        remove_tree(target)
+        collector.collect(layout.root, source.relative_to(layout.root).parts, target, first)
+    collector.finish()
+    try:
+        remove_place(layout)
+    except OSError as error:
+        collector.refuse(layout.work.name, f"cannot be removed: {error.strerror}")
+    return outcome.model_copy(update={"refused": collector.refused})
