@@ -1,6 +1,7 @@
 """What tests of every part share."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,22 @@ def shared() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return path
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The markers that tests of several folders use."""
+    config.addinivalue_line("markers", "docker: needs a Docker engine")
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> None:
+    """There is a Docker engine; without one the test is skipped, but never in CI."""
+    try:
+        asked = subprocess.run(["docker", "info"], capture_output=True, text=True, timeout=60)
+        message = "" if asked.returncode == 0 else f"no Docker engine: {asked.stderr.strip() or asked.stdout.strip()}"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        message = f"no Docker engine: {error}"
+    if message:
+        if os.environ.get("CI", "").lower() in ("1", "true"):
+            pytest.fail(message)
+        pytest.skip(message)

@@ -27,6 +27,8 @@ COMMANDS = {
     "verify": CommandInfo("mleb.commands.verify", "Check a run group: its ledgers, kept files, scores and reports."),
     "list": CommandInfo("mleb.commands.list", "List what is installed: competitions, agents, graders, and more."),
     "plugin": CommandInfo("mleb.commands.plugin", "Look at the plugins that are installed."),
+    "image": CommandInfo("mleb.commands.image", "Build, list and remove the container images that agents run in."),
+    "clean": CommandInfo("mleb.commands.clean", "Remove containers that nobody will come back for."),
     "doctor": CommandInfo("mleb.commands.doctor", "Say what is here, what is missing, and what to do about it."),
     "schema": CommandInfo("mleb.commands.schema", "Print the JSON Schema of the reports."),
 }

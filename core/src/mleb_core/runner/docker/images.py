@@ -90,20 +90,19 @@ def build_image(
     return ensure_image(client, scaffold, base=base, gpus=gpus)
 
 
-def build_base(client: "DockerClient", *, gpus: bool, start: str | None = None, tell: Tell | None = None) -> BuiltImage:
+def build_base(client: "DockerClient", *, gpus: bool, tell: Tell | None = None) -> BuiltImage:
     """Build mleb's base image if it is not there; needs the network.
 
     Args:
         client: the engine.
         gpus: the one for runs with GPUs.
-        start: image to build it on instead of the public one, a mirror's for example.
         tell: gets each line of the build's output.
 
     Raises:
         RunnerError: it failed.
         UsageError: an index for pip in the environment has a password in it.
     """
-    context = base_context(gpus, start)
+    context = base_context(gpus)
     return BuiltImage(context.reference, _digest(build(client, context, tell=tell)), "python3")
 
 

@@ -21,17 +21,10 @@ def base_name(gpus: bool) -> str:
     return "base-cuda" if gpus else "base"
 
 
-def base_context(gpus: bool, start: str | None = None) -> Context:
-    """What a base image is built from.
-
-    Args:
-        gpus: the one for runs with GPUs.
-        start: image to build it on; None: the public one that its Dockerfile names.
-    """
+def base_context(gpus: bool) -> Context:
+    """What the base image for runs with or without GPUs is built from."""
     name = base_name(gpus)
     folder = resources.files(__package__) / "dockerfiles"
     first, *lines = (folder / f"{name}.Dockerfile").read_text(encoding="utf-8").splitlines()
-    if start is not None:
-        first = f"FROM {start}"
     text = "\n".join([first, f"LABEL {LABELLED}=1 {SCAFFOLD}={name}", *lines]) + "\n"
     return Context(name, text, {file: File((folder / file).read_bytes()) for file in FILES}, network=True)

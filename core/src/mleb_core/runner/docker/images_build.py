@@ -160,7 +160,7 @@ def _keep(output: _Output, problem: str, context: Context, log_dir: Path | None)
 def _arguments(environment: Mapping[str, str]) -> dict[str, str]:
     for name in PIP:
         for url in environment.get(name, "").split():
-            if urlsplit(url).password:
+            if "@" in urlsplit(url).netloc:
                 raise UsageError(
                     f"{name} holds a password, which would stay in the image; give an index without one, or --base"
                 )
