@@ -1,13 +1,13 @@
-# Plain texts: a Path for each of a million files would cost more than laying it out.
-# ruff: noqa: PTH101, PTH103, PTH108, PTH116
+# Plain texts and descriptors: a Path for each of a million files would cost more than laying it out.
+# ruff: noqa: PTH103
 """Laying out file trees.
 
 How a file comes to its place, the first way that works:
 
-1. reflink (FICLONE, on btrfs, XFS and the like): shares blocks, independent afterwards;
-2. hard link, where nothing written through it can reach somebody else's file: the source is mleb's own raw data,
+1. a hard link, where nothing written through it can reach somebody else's file: the source is mleb's own raw data,
    which is made read-only first, or is read-only already;
-3. a copy, several at a time.
+2. a copy by the system (copy_file_range): on btrfs, XFS and the like it shares blocks and is independent afterwards;
+3. a copy by reading and writing.
 
 So the user's raw folder is never changed, not even its permissions.
 """
@@ -16,9 +16,9 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from io import FileIO
+from contextlib import contextmanager
 from pathlib import Path
 
 from mleb_core.errors import PreparationError
@@ -27,15 +27,15 @@ from mleb_core.prepare.checksums import workers
 __all__ = ["copy_file", "copy_files", "copy_tree", "files_below"]
 
 Pair = tuple[str, str]
-_FICLONE = 0x40049409
-_SMALL = 1 << 18  # bytes
+_RUN = 256  # files that one thread lays out in one go
 _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES}
+_NO_RANGE = {errno.EXDEV, errno.EPERM, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
 
 
 def copy_file(source: Path, target: Path, *, own: bool = False) -> None:
     """`copy_files` of one."""
-    copy_files([(os.fspath(source), os.fspath(target))], own=own)
+    copy_files([(os.fspath(source.absolute()), os.fspath(target.absolute()))], own=own)
 
 
 def copy_tree(source: Path, target: Path, *, own: bool = False) -> None:
@@ -68,142 +68,107 @@ def copy_files(pairs: Iterable[Pair], *, own: bool = False) -> None:
     """Lay out files; missing folders of the targets are made.
 
     Args:
-        pairs: (source, target) paths. Sources that are links count as what they point to.
+        pairs: (source, target) paths, each with a slash in it. Sources that are links count as what they point to.
         own: the sources are mleb's own and may be made read-only and hard linked.
 
     Raises:
         PreparationError: a source is missing or no file, or a target is there already.
         OSError: as the system gives it (no space, no permission).
     """
-    pairs = list(pairs)
-    for folder in {target.rpartition("/")[0] for _, target in pairs}:
-        os.makedirs(folder, exist_ok=True)
-    rest = _cloned(pairs)
-    rest = _linked(rest, own)
-    if len(rest) <= 8:
-        for pair in rest:
-            _copied(pair)
-        return
-    size = max(1, min(256, len(rest) // (4 * workers())))
+    groups: dict[Pair, list[Pair]] = {}
+    for source, target in pairs:
+        source_folder, _, name = source.rpartition("/")
+        target_folder, _, new = target.rpartition("/")
+        groups.setdefault((source_folder, target_folder), []).append((name, new))
+    for folder in {target for _, target in groups}:
+        os.makedirs(folder or "/", exist_ok=True)
+    runs = [(folders, names[i : i + _RUN]) for folders, names in groups.items() for i in range(0, len(names), _RUN)]
     with ThreadPoolExecutor(workers()) as pool:
-        for _ in pool.map(_copied_run, [rest[i : i + size] for i in range(0, len(rest), size)]):
+        for _ in pool.map(lambda run: _laid_out(*run, own), runs):
             pass
 
 
-def _cloned(pairs: Sequence[Pair]) -> Sequence[Pair]:
-    """Reflink from the first on; the pairs from the first that the file systems refuse."""
-    try:
-        import fcntl
-    except ImportError:  # not on this system
-        return pairs
-    for i, (source, target) in enumerate(pairs):
-        with _opened(source) as reader, _created(target) as writer:
+def _laid_out(folders: Pair, names: Sequence[Pair], own: bool) -> None:
+    """Lay out files of one folder in another; names go to the system relative to the open folders."""
+    source, target = folders
+    with _folder(source, f"{source}/{names[0][0]}") as from_, _folder(target, target) as to:
+        near = os.fstat(from_).st_dev == os.fstat(to).st_dev
+        for name, new in names:
             try:
-                fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
-                continue
+                if not (near and _linked(from_, name, to, new, own)):
+                    _copied(from_, name, to, new)
+            except FileExistsError:
+                raise PreparationError(f"{target}/{new} is made twice") from None
+            except FileNotFoundError:
+                raise _missing(f"{source}/{name}") from None
+            except _Odd as odd:
+                raise PreparationError(f"{source}/{name} {odd}") from None
             except OSError as error:
-                os.unlink(target)
-                if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-                    raise
-        return pairs[i:]
-    return ()
-
-
-def _linked(pairs: Sequence[Pair], own: bool) -> Sequence[Pair]:
-    """Hard link what can be; the pairs that are left."""
-    left: list[Pair] = []
-    possible = True
-    for pair in pairs:
-        if not possible:
-            left.append(pair)
-            continue
-        source, target = pair
-        try:
-            status = os.lstat(source)
-            if not stat.S_ISREG(status.st_mode):
-                left.append(pair)  # a link, or something that the copy will name
-                continue
-            if status.st_mode & _WRITABLE:
-                if not own:
-                    left.append(pair)
-                    continue
-                os.chmod(source, stat.S_IMODE(status.st_mode) & ~_WRITABLE)
-            os.link(source, target)
-        except FileExistsError:
-            raise PreparationError(f"{target} is made twice") from None
-        except FileNotFoundError:
-            raise _missing(source) from None
-        except OSError as error:
-            if error.errno not in _NO_LINK:
+                error.filename = f"{target}/{new}"
                 raise
-            possible = error.errno == errno.EMLINK
-            left.append(pair)
-    return left
 
 
-def _copied_run(pairs: Sequence[Pair]) -> None:
-    for pair in pairs:
-        _copied(pair)
-
-
-def _copied(pair: Pair) -> None:
-    if _copied_small(*pair):
-        return
-    with _opened(pair[0]) as reader, _created(pair[1]) as writer:
-        size = os.fstat(reader.fileno()).st_size
-        try:
-            done = 0
-            while done < size and (sent := os.sendfile(writer.fileno(), reader.fileno(), done, 1 << 30)):
-                done += sent
-        except (AttributeError, OSError) as error:
-            if isinstance(error, OSError) and error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSOCK):
-                raise
-            writer.seek(0)
-            writer.truncate()
-            shutil.copyfileobj(reader, writer, 1 << 20)
-
-
-def _copied_small(source: str, target: str) -> bool:
-    """Copy a small file in as few calls of the system as can be: they are what many small files cost."""
-    try:
-        status = os.stat(source)
-    except OSError:
-        return False  # named by the other way
-    if not stat.S_ISREG(status.st_mode) or status.st_size > _SMALL:
-        return False
-    reader = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        data = os.read(reader, status.st_size + 1)
-    finally:
-        os.close(reader)
-    if len(data) != status.st_size:
+def _linked(from_: int, name: str, to: int, new: str, own: bool) -> bool:
+    """Hard link a file, if it may be and can be."""
+    mode = os.stat(name, dir_fd=from_, follow_symlinks=False).st_mode
+    if not stat.S_ISREG(mode) or (mode & _WRITABLE and not own):
         return False
     try:
-        writer = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    except FileExistsError:
-        raise PreparationError(f"{target} is made twice") from None
-    try:
-        while data:
-            data = data[os.write(writer, data) :]
-    finally:
-        os.close(writer)
+        if mode & _WRITABLE:
+            os.chmod(name, stat.S_IMODE(mode) & ~_WRITABLE, dir_fd=from_)
+        os.link(name, new, src_dir_fd=from_, dst_dir_fd=to)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        return False
     return True
 
 
-def _opened(source: str) -> FileIO:
+def _copied(from_: int, name: str, to: int, new: str) -> None:
+    reader = os.open(name, os.O_RDONLY | os.O_NONBLOCK, dir_fd=from_)  # a pipe must not keep us waiting
     try:
-        if not stat.S_ISREG(os.stat(source).st_mode):
-            raise PreparationError(f"{source} is no file; a file is expected there")
-        return FileIO(source, "rb")
+        status = os.fstat(reader)
+        if not stat.S_ISREG(status.st_mode):
+            raise _Odd("is no file; a file is expected there")
+        writer = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=to)
+        try:
+            _poured(reader, writer, status.st_size)
+        finally:
+            os.close(writer)
+    finally:
+        os.close(reader)
+
+
+def _poured(reader: int, writer: int, size: int) -> None:
+    done = 0
+    while done < size:
+        try:
+            sent = os.copy_file_range(reader, writer, min(size - done, 1 << 30))
+        except (AttributeError, OSError) as error:  # not on this system, or not on this file system
+            if isinstance(error, OSError) and error.errno not in _NO_RANGE:
+                raise
+            with open(reader, "rb", closefd=False) as source, open(writer, "wb", closefd=False) as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+            return
+        if not sent:
+            raise _Odd("became shorter while it was read")
+        done += sent
+
+
+class _Odd(Exception):
+    """What is wrong with a source, to be told with its path."""
+
+
+@contextmanager
+def _folder(path: str, wanted: str) -> Iterator[int]:
+    try:
+        handle = os.open(path or "/", os.O_RDONLY | os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
-        raise _missing(source) from None
-
-
-def _created(target: str) -> FileIO:
+        raise _missing(wanted) from None
     try:
-        return FileIO(target, "xb")
-    except FileExistsError:
-        raise PreparationError(f"{target} is made twice") from None
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def _missing(source: str) -> PreparationError:
