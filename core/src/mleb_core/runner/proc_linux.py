@@ -9,9 +9,21 @@ import resource
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Facts", "environment", "facts", "is_marked", "mark", "pids", "prefer_for_oom", "proportional", "resident"]
+__all__ = [
+    "Facts",
+    "cpu_s",
+    "environment",
+    "facts",
+    "is_marked",
+    "mark",
+    "pids",
+    "prefer_for_oom",
+    "proportional",
+    "resident",
+]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_TICKS = os.sysconf("SC_CLK_TCK")
 _RLIMIT_LOCKS = 10
 _ENDED = ("Z", "X", "x")
 
@@ -41,6 +53,13 @@ def facts(pid: int) -> Facts | None:
         return None
     # A process whose first thread has ended looks like a zombie while its other threads go on.
     return Facts(int(fields[1]), int(fields[19]), fields[0] in _ENDED and int(fields[17]) <= 1)
+
+
+def cpu_s(pid: int) -> float:
+    """Processor seconds of a process and of its ended children that it has asked for; 0 if there is no such process."""
+    content = _read(f"/proc/{pid}/stat")
+    fields = content[content.rfind(b")") + 2 :].split()
+    return sum(map(int, fields[11:15])) / _TICKS if len(fields) >= 15 else 0.0
 
 
 def environment(pid: int) -> bytes:

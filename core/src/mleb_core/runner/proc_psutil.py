@@ -23,6 +23,15 @@ def facts(pid: int) -> Facts | None:
         return None
 
 
+def cpu_s(pid: int) -> float:
+    """Processor seconds of a process and, where the system tells, of its ended children; 0 if there is no such one."""
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system + times.children_user + times.children_system)
+
+
 def environment(pid: int) -> bytes:
     """The environment that a process was started with, entries ended by NUL; empty if it may not be read."""
     try:

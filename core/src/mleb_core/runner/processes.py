@@ -121,11 +121,12 @@ class RunProcesses:
         they are counted once, which takes longer to find out: workers that were forked from a large process
         must not be killed for memory that is there only once.
         """
-        pids = [pid for pid in proc.pids() if _session(pid) == self._main or proc.is_marked(pid, self._number)]
-        used = sum(map(proc.resident, pids))
-        if limit is None or used <= limit:
-            return used
-        return sum(map(proc.proportional, pids))
+        return _memory(self._seen(), limit)
+
+    def usage(self, limit: int | None) -> tuple[float, int]:
+        """Processor seconds of living processes and of ended ones that their parents asked for; and `memory`."""
+        pids = self._seen()
+        return sum(map(proc.cpu_s, pids)), _memory(pids, limit)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to every process of the run."""
@@ -152,6 +153,10 @@ class RunProcesses:
                 )
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
+
+    def _seen(self) -> list[int]:
+        """The processes of the run but for those that hide, at little cost."""
+        return [pid for pid in proc.pids() if _session(pid) == self._main or proc.is_marked(pid, self._number)]
 
     def _named(self, pid: int) -> bool:
         return self._entry in proc.environment(pid).split(b"\0")
@@ -194,6 +199,11 @@ class ExitWatch:
             os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)
         finally:
             os.close(self._write_fd)
+
+
+def _memory(pids: list[int], limit: int | None) -> int:
+    used = sum(map(proc.resident, pids))
+    return used if limit is None or used <= limit else sum(map(proc.proportional, pids))
 
 
 def _send(pid: int, started: int, number: signal.Signals) -> None:
