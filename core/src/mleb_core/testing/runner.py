@@ -1,12 +1,18 @@
 """What every runner must keep."""
 
+import os
+import socket
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from mleb_core.agent import Launch, LaunchContext
+from mleb_core.agent import Image, Launch, LaunchContext
 from mleb_core.layout import CompetitionData
 from mleb_core.registry import Registry
 from mleb_core.run import Cause, Limits, RunStatus
@@ -22,8 +28,10 @@ class Script:
     id = "script"
     summary = "Runs a script."
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, image: Image | None = None) -> None:
         self.code = code
+        if image is not None:
+            self.image = image
 
     def variants(self) -> tuple[str, ...]:
         """None."""
@@ -41,10 +49,19 @@ shutil.copy(os.environ["MLEB_DATA"] + "/sample_submission.csv", os.environ["MLEB
 
 
 class RunnerContract:
-    """Subclass it and set `id`. What a runner's `isolation` claims is tested; what it does not claim is not."""
+    """Subclass it and set `id`. What a runner's `isolation` claims is tested; what it does not claim is not.
+
+    A runner whose agents run in images overrides the fixture `image`.
+    """
 
     id: str
     """The runner's id."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def image(cls) -> Image | None:
+        """The image of the scripts: one with a Python, as `Image(reference=...)`."""
+        return None
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -59,14 +76,23 @@ class RunnerContract:
         return tiny_prepared(tmp_path_factory.mktemp("data"))
 
     @pytest.fixture
-    def run(self, runner: Runner, data: CompetitionData, tmp_path: Path) -> Any:
+    def run(self, runner: Runner, data: CompetitionData, tmp_path: Path, image: Image | None) -> Any:
         """Runs a script; gives the job and its outcome."""
 
         def run(code: str, *, stop: Stop | None = None, limits: Limits | None = None, **changes: Any) -> Any:
-            job = tiny_job(tmp_path / "run", data, Script(code), limits=limits, **changes)
+            job = tiny_job(tmp_path / "run", data, Script(code, image), limits=limits, **changes)
             return job, runner.run(job, stop or Stop())
 
         return run
+
+    @pytest.fixture
+    @classmethod
+    def host_server(cls) -> Iterator[int]:
+        """The port of a server that listens on all addresses of this machine."""
+        with socket.socket() as door:
+            door.bind(("0.0.0.0", 0))  # noqa: S104  all of them is the point
+            door.listen(64)
+            yield door.getsockname()[1]
 
     def test_ordinary_limits_are_accepted(self, runner: Runner) -> None:
         """The check before the first run passes here."""
@@ -173,6 +199,57 @@ while True: time.sleep(1)
         secret.write_text("the-secret-of-the-host")
         job, _ = run(f"print(open({str(secret)!r}).read())")
         assert ("the-secret-of-the-host" in job.layout.log.read_text()) is not runner.isolation.files
+
+    def test_claimed_isolation_from_other_programs_holds(self, runner: Runner, run: Any) -> None:
+        """A runner that claims it shows no program of the host, and so not its environment."""
+        code = """
+import glob
+for path in glob.glob("/proc/[0-9]*/environ"):
+    try:
+        if b"MLEB_CONTRACT_SECRET=" in open(path, "rb").read():
+            print("seen")
+    except OSError:
+        pass
+"""
+        environment = {**os.environ, "MLEB_CONTRACT_SECRET": "of-a-program"}
+        sleeper = "import sys; print(flush=True); sys.stdin.read()"
+        with subprocess.Popen(
+            [sys.executable, "-c", sleeper], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as other:
+            assert other.stdout is not None
+            other.stdout.readline()
+            job, outcome = run(code)
+        assert outcome.status is RunStatus.FINISHED
+        assert ("seen" in job.layout.log.read_text()) is not runner.isolation.files
+
+    def test_claimed_isolation_of_the_network_holds(self, runner: Runner, run: Any, host_server: int) -> None:
+        """A runner that claims it lets an agent reach no server of the host, at whichever address of it."""
+        addresses = [
+            address.address.partition("%")[0]
+            for found in psutil.net_if_addrs().values()
+            for address in found
+            if address.family in (socket.AF_INET, socket.AF_INET6)
+        ]
+        code = f"""
+import socket
+for address in {sorted(addresses)!r}:
+    try:
+        socket.create_connection((address, {host_server}), 5).close()
+        print("reached")
+    except OSError as error:
+        print(address, error)
+"""
+        job, outcome = run(code)
+        assert outcome.status is RunStatus.FINISHED
+        assert ("reached" in job.layout.log.read_text()) is not runner.isolation.network
+
+    def test_memory_is_limited(self, run: Any) -> None:
+        """An agent that takes more than it may is ended, and told so."""
+        code = COPY_SAMPLE + "block = bytearray(1)\nwhile True: block *= 2"
+        job, outcome = run(code, limits=Limits(time_s=60, memory_bytes=256 * 1024**2))
+        assert (outcome.status, outcome.cause) == (RunStatus.FAILED, Cause.AGENT_ERROR)
+        assert "out of memory" in outcome.message
+        assert job.layout.submission.is_file()
 
     def test_processes_end_with_the_run(self, run: Any) -> None:
         """A process that the agent leaves in a session of its own is gone when the run is over."""
