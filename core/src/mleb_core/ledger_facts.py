@@ -56,9 +56,7 @@ def start_details(
     *,
     isolation: Isolation,
     plugins: Mapping[str, str],
-    network: Sequence[str] = (),
     gpus: Sequence[str] = (),
-    privileged: bool = False,
 ) -> dict[str, Any]:
     """Details of `start`.
 
@@ -68,9 +66,7 @@ def start_details(
         layout: the group's directory.
         isolation: what the runner keeps from the agent.
         plugins: distributions in use now, with versions, as in `RunGroup.plugins`.
-        network: what the agent may reach besides the gateway.
         gpus: ids of the GPUs that are the run's own.
-        privileged: whether the agent has a privileged container.
 
     Raises:
         OSError: group.json cannot be read.
@@ -78,11 +74,10 @@ def start_details(
     return {
         "attempt": run.attempt,
         "run": run.key.model_dump(),
-        "limits": group.limits.model_dump(mode="json"),
-        "network": list(network),
+        "limits": json.loads(group.limits.model_dump_json()),  # as group.json has them
+        "terms": json.loads(group.terms.model_dump_json()),
         "runner": group.runner,
         "isolation": vars(isolation),
-        "privileged": privileged,
         "gpus": list(gpus),
         "plugins": plugins_digest(plugins),
         "configuration": config_digest(group),

@@ -231,7 +231,7 @@ def _compare_result(checked: CheckedRun, entries: list[Entry]) -> None:
         said = {"attempt": report.attempt, "status": report.status, "cause": report.cause, "message": report.message}
         said |= {"exit_code": report.exit_code, "runtime_s": report.runtime_s}
         _compare_details(checked, end, said)
-        faulty = report.cause in (Cause.SANDBOX_FAILURE, Cause.HARNESS_FAILURE)
+        faulty = report.cause in (Cause.SANDBOX_FAILURE, Cause.HARNESS_FAILURE, Cause.CANCELLED)  # may never have begun
         start = last.get(Kind.START)
         if not faulty and (start is None or start.details.get("attempt") != report.attempt):
             checked.find(ledger, f"it has no start of attempt {report.attempt}")
