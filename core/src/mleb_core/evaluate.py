@@ -28,6 +28,7 @@ from mleb_core.report.collect import collect_group, load_group, write_group_repo
 from mleb_core.report.models import GroupReport
 from mleb_core.run import MOST_RUNS, Limits, Run, RunGroup, RunKey, now
 from mleb_core.runner.protocol import Stop
+from mleb_core.runner.remove import remove_tree
 from mleb_core.terms import Terms
 
 __all__ = ["EvalRequest", "carry_out", "evaluate", "plan", "plan_resume", "resume", "unsettled"]
@@ -362,8 +363,12 @@ def carry_out(
             gaps = ", ".join(name for name, kept in vars(runner.isolation).items() if not kept)
             notice(f"runner {runner.id} does not isolate agents ({gaps}); use it for code that you trust")
         executor = Executor(group, GroupLayout(directory), registry, pool, on_change)
-        for _ in engine.spread(keys, executor, workers=workers, stop=stop):
-            pass
+        try:
+            for _ in engine.spread(keys, executor, workers=workers, stop=stop):
+                pass
+        finally:
+            with contextlib.suppress(OSError):  # links only; the next harness tries again
+                remove_tree(GroupLayout(directory).spares)
         report = group_report(*collect_group(directory), directory=directory)
         if keys or not is_reported(directory, report):
             write_group_reports(directory, report)

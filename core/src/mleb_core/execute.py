@@ -186,6 +186,7 @@ class Executor:
         return Job(
             key=key,
             layout=layout,
+            spare=self.layout.spare(competition.label),
             public=CompetitionData.of(Path(group.data_dir), competition.label).public,
             description=competition.description,
             instructions=render_instructions(limits=group.limits, sample=competition.spec.grading.sample),

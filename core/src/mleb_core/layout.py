@@ -6,6 +6,7 @@
 A file that stands under its name is whole: it was written beside it, flushed to disk and renamed.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -209,6 +210,31 @@ class RunLayout:
         return self.root / "resources.json"
 
     @property
+    def channel(self) -> Path:
+        """The sockets of a run under way, and what a later harness needs to serve them again.
+
+        Not below `root`: the path of a unix socket has room for 107 bytes. The same for the same run on a machine.
+        """
+        base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+        run = hashlib.sha256(os.fsencode(self.root.absolute())).hexdigest()[:20]
+        return Path(base) / f"mleb-{os.getuid()}" / run
+
+    @property
+    def channel_socket(self) -> Path:
+        """Where the gateway and the submission checker listen for this run."""
+        return self.channel / "gateway.sock"
+
+    @property
+    def channel_proxy(self) -> Path:
+        """Where the proxy to allowed hosts listens for this run."""
+        return self.channel / "proxy.sock"
+
+    @property
+    def channel_state(self) -> Path:
+        """What a later harness needs: the run's token and GPUs. Beside the directory, for agents see what is in it."""
+        return self.channel.with_suffix(".json")
+
+    @property
     def report(self) -> Path:
         """The run's report."""
         return self.root / "report.json"
@@ -314,6 +340,15 @@ class GroupLayout:
     def grading_report(self) -> Path:
         """The report in MLE-bench's format."""
         return self.root / "grading_report.json"
+
+    @property
+    def spares(self) -> Path:
+        """What runs leave for one another while the group is at work; removed at its end."""
+        return self.root / ".spare"
+
+    def spare(self, competition: str) -> Path:
+        """What runs of a competition leave for one another; deep enough that nothing in it is taken for a run."""
+        return self.spares / "runs" / competition
 
     def run(self, competition: str, agent: str, seed: int) -> RunLayout:
         """The directory of one run; `/` in an agent id becomes `__`, and no two agents share a directory."""

@@ -16,7 +16,7 @@ import pytest
 
 from mleb_core import NotPreparedError, PluginError, RunnerError, SandboxError, UsageError
 from mleb_core.run import Cause, Limits, RunStatus
-from mleb_core.runner import proc_linux, workspace
+from mleb_core.runner import proc_linux, public_data
 from mleb_core.runner.local import LocalRunner
 from mleb_core.runner.processes import ExitWatch
 from mleb_core.runner.protocol import Runner, Stop
@@ -153,7 +153,7 @@ def test_small_data_is_the_agents_own_and_large_data_is_linked(
     run(job)
     assert int(job.layout.log.read_text()) != inode
     assert (public / "images" / "a.bin").read_bytes() == b"\x00\xff"
-    monkeypatch.setattr(workspace, "COPIED_BYTES", 1)
+    monkeypatch.setattr(public_data, "COPIED_BYTES", 1)
     job = make_job(code, name="large")
     run(job)
     assert int(job.layout.log.read_text()) == inode

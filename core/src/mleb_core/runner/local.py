@@ -29,6 +29,7 @@ from mleb_core.runner.agent_log import AgentLog
 from mleb_core.runner.collect import Collector
 from mleb_core.runner.processes import ExitWatch, RunProcesses
 from mleb_core.runner.protocol import Isolation, Job, Stop
+from mleb_core.runner.public_data import keep_data
 from mleb_core.runner.remove import remove_tree
 from mleb_core.runner.snapshots import Snapshots, taking_snapshots
 from mleb_core.runner.watch import End, Watch
@@ -69,7 +70,7 @@ class LocalRunner:
                 return Outcome(status=RunStatus.INTERRUPTED, cause=Cause.CANCELLED, message="stopped before it started")
             layout.work.mkdir(mode=0o700)
             instructions = fill_in(job.instructions, workspace.agent_paths(layout))
-            workspace.make_workspace(layout, job.public, job.description, instructions)
+            workspace.make_workspace(layout, job.public, job.description, instructions, spare=job.spare)
             tmp = workspace.make_temporary(layout)
         except OSError as error:
             raise _broken("the agent's place cannot be made", error, layout.root) from error
@@ -149,7 +150,7 @@ def _run_in_place(job: Job, layout: RunLayout, tmp: Path, stop: Stop) -> Outcome
         log.close()
         raise
     try:
-        return _collected(layout, job.limits, outcome, log)
+        return _collected(job, layout, outcome, log)
     except OSError as error:
         raise _broken("what the agent left cannot be collected", error, layout.root) from error
 
@@ -254,9 +255,9 @@ def _exit_message(exit_code: int) -> str:
     return f"killed by {name}" + ("; the machine may be out of memory" if name == "SIGKILL" else "")
 
 
-def _collected(layout: RunLayout, limits: Limits, outcome: Outcome, log: AgentLog) -> Outcome:
+def _collected(job: Job, layout: RunLayout, outcome: Outcome, log: AgentLog) -> Outcome:
     """Finish the log, collect what the agent left, remove its place."""
-    collector = Collector(limits.collect_bytes)
+    collector = Collector(job.limits.collect_bytes)
     if complaint := log.close():
         collector.refuse(*complaint)
     for source, target, first in (
@@ -268,6 +269,8 @@ def _collected(layout: RunLayout, limits: Limits, outcome: Outcome, log: AgentLo
         remove_tree(target)
         collector.collect(layout.root, source.relative_to(layout.root).parts, target, first)
     collector.finish()
+    if job.spare is not None:
+        keep_data(job.public, layout.root, layout.work_data.relative_to(layout.root), job.spare)
     try:
         remove_tree(layout.work)
     except OSError as error:

@@ -92,9 +92,12 @@ class Job:
     """Base image asked for instead of mleb's own; for container runners."""
     privileged: bool = False
     """Whether the user allows a scaffold that needs it a privileged container."""
+    spare: Path | None = None
+    """Directory on the file system of the runs where a runner may leave what later runs of the competition can use,
+    such as links to its data; removed at the end of the group. None: nowhere."""
     take_up: bool = False
     """`Runner.is_running` was true of it: go on watching instead of starting."""
-    note: Callable[..., None] = _ignore
+    note: Callable[..., object] = _ignore
     """note(kind, **details) adds a line to the run's ledger: `note("image", digest="sha256:...")`."""
 
 

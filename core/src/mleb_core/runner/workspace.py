@@ -3,32 +3,23 @@
 import contextlib
 import hashlib
 import os
-import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from mleb_core.agent import AgentPaths
-from mleb_core.errors import NotPreparedError
 from mleb_core.layout import RunLayout
 from mleb_core.run import Limits, RunKey
+from mleb_core.runner.public_data import give_data
 
 __all__ = [
-    "COPIED_BYTES",
-    "COPIED_FILES",
     "agent_paths",
     "environment",
-    "give_data",
     "make_temporary",
     "make_workspace",
     "put_files",
     "remove_temporary",
 ]
-
-COPIED_BYTES = 8 * 1024**2
-"""Public data up to this size is copied for each agent, so that no agent can change it; larger data is linked."""
-COPIED_FILES = 200
-"""The same for the number of files and directories."""
 
 _PASSED = ("PATH", "LANG", "TZ")
 _SOCKET_ROOM = 60
@@ -46,8 +37,12 @@ def agent_paths(layout: RunLayout) -> AgentPaths:
     )
 
 
-def make_workspace(layout: RunLayout, public: Path, description: str, instructions: str) -> None:
+def make_workspace(
+    layout: RunLayout, public: Path, description: str, instructions: str, *, spare: Path | None = None
+) -> None:
     """Make an agent's home with data, instructions and places for what it leaves; `layout.work` is there, empty.
+
+    `spare` is where runs of the same competition leave data for one another, see `give_data`.
 
     Raises:
         NotPreparedError: the public data is not there.
@@ -59,31 +54,7 @@ def make_workspace(layout: RunLayout, public: Path, description: str, instructio
         path.mkdir()
     # Paths that are not UTF-8 stand in it byte for byte.
     layout.work_instructions.write_text(instructions, encoding="utf-8", errors="surrogateescape")
-    give_data(public, layout.work_data, description)
-
-
-def give_data(public: Path, target: Path, description: str) -> None:
-    """Give an agent the public data, with a description.md of its own.
-
-    Directories are made anew and files stand in them as regular files, so that whatever walks the tree, such as
-    `find -type f`, finds all of it. Small data is copied. Large data is linked: hard, or, on another file system,
-    symbolically. An agent that writes into a linked file in place changes the original.
-
-    Raises:
-        NotPreparedError: the public data is not there.
-        OSError: something cannot be made.
-    """
-    public = public.resolve()
-    if not public.is_dir():
-        raise NotPreparedError(f"{public} is not there; run `mleb prepare` for the competition")
-    give = _copy if _is_small(public) else _link
-    target.mkdir()
-    for relative, source, is_directory in _walk(str(public)):
-        if is_directory:
-            (target / relative).mkdir()
-        elif relative != "description.md":
-            give(source, f"{target}/{relative}")
-    (target / "description.md").write_text(description, encoding="utf-8")
+    give_data(public, layout.work_data, description, spare=spare)
 
 
 def put_files(home: Path, files: Mapping[str, bytes]) -> str | None:
@@ -181,33 +152,3 @@ def _short_way(layout: RunLayout) -> Path:
     if len(way) <= _SOCKET_ROOM:
         return layout.work_tmp
     return Path(tempfile.gettempdir()) / f"mleb-{hashlib.sha256(way).hexdigest()[:12]}"
-
-
-def _walk(root: str, prefix: str = "") -> Iterator[tuple[str, str, bool]]:
-    """Everything beneath `root` as relative path, path, whether a directory; a directory before its content."""
-    with os.scandir(root) as entries:
-        for entry in entries:
-            relative, is_directory = f"{prefix}{entry.name}", entry.is_dir()
-            yield relative, entry.path, is_directory
-            if is_directory:
-                yield from _walk(entry.path, f"{relative}/")
-
-
-def _is_small(root: Path) -> bool:
-    size = 0
-    for files, (_, path, is_directory) in enumerate(_walk(str(root)), 1):
-        size += 0 if is_directory else Path(path).stat().st_size
-        if size > COPIED_BYTES or files > COPIED_FILES:
-            return False
-    return True
-
-
-def _copy(source: str, destination: str) -> None:
-    shutil.copyfile(source, destination)
-
-
-def _link(source: str, destination: str) -> None:
-    try:
-        os.link(os.path.realpath(source), destination)
-    except OSError:  # another file system, too many links, somebody else's file
-        Path(destination).symlink_to(os.path.realpath(source))

@@ -1,0 +1,218 @@
+"""The public data of a competition in an agent's home: made there, and kept for the next run of the group.
+
+Making a link for each of 1,800 files takes 35 ms, and removing them 10 ms. So a run that has ended leaves its tree of
+links to the next one, which takes it by a rename. That is safe because nothing of it is taken on trust: a tree is used
+again only if each of its entries is the very file (by inode) or a real directory that the public data has there, with
+nothing missing and nothing added, which is looked up after the agent's last process is gone, and once more when it is
+taken. Reading two directories costs 3 ms for 1,800 files.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mleb_core.errors import NotPreparedError
+from mleb_core.runner.remove import open_directory, remove_tree
+
+__all__ = ["COPIED_BYTES", "COPIED_FILES", "give_data", "keep_data"]
+
+COPIED_BYTES = 8 * 1024**2
+"""Public data up to this size is copied for each agent, so that no agent can change it; larger data is linked."""
+COPIED_FILES = 200
+"""The same for the number of files and directories."""
+
+_OWN = "description.md"
+"""The file at the top that each agent gets for itself."""
+
+
+@dataclass
+class Folder:
+    """What is in a directory."""
+
+    path: str
+    """Where it is; the top's links are resolved."""
+    files: dict[str, int] = field(default_factory=dict)
+    """Inodes by name; of a link's target, where it is one."""
+    folders: dict[str, "Folder"] = field(default_factory=dict)
+    """Directories by name."""
+
+    def count(self, most: int) -> int:
+        """Number of entries at any depth; stops counting beyond `most`."""
+        found = len(self.files) + len(self.folders)
+        for folder in self.folders.values():
+            if found > most:
+                break
+            found += folder.count(most - found)
+        return found
+
+    def size(self) -> int:
+        """Bytes of all files."""
+        own = sum(Path(self.path, name).stat().st_size for name in self.files)
+        return own + sum(folder.size() for folder in self.folders.values())
+
+
+def give_data(public: Path, target: Path, description: str, *, spare: Path | None = None) -> None:
+    """Give an agent the public data, with a description.md of its own.
+
+    Directories are made anew and files stand in them as regular files, so that whatever walks the tree, such as
+    `find -type f`, finds all of it. Small data is copied. Large data is linked: hard, or, on another file system,
+    symbolically. An agent that writes into a linked file in place changes the original.
+
+    Args:
+        public: the public data.
+        target: made; its parent is there, and nobody else's to write.
+        description: content of description.md.
+        spare: where `keep_data` may have left a tree; None: nowhere.
+
+    Raises:
+        NotPreparedError: the public data is not there, or vanishes meanwhile.
+        OSError: something cannot be made.
+    """
+    public = public.resolve()
+    if not public.is_dir():
+        raise NotPreparedError(f"{public} is not there; run `mleb prepare` for the competition")
+    try:
+        source = _listed(str(public))
+        source.files.pop(_OWN, None)
+        small = _is_small(source)
+        if small or spare is None or not _take(source, target, spare):
+            _lay_out(source, target, copied=small)
+    except FileNotFoundError as error:
+        if not Path(os.fsdecode(error.filename or "")).is_relative_to(public):
+            raise
+        raise NotPreparedError(
+            f"{error.filename} vanished while it was given to an agent; run `mleb prepare` for the competition"
+        ) from error
+    (target / _OWN).write_text(description, encoding="utf-8")
+
+
+def keep_data(public: Path, root: Path, relative: Path, spare: Path) -> None:
+    """Leave the data of a run that is over to the next one, if the agent has not changed it; else leave it alone.
+
+    Args:
+        public: as for `give_data`.
+        root: a directory that is no agent's to replace, on the file system of `spare`.
+        relative: the agent's data below it. No process that could change it is left; links on the way are not followed.
+        spare: made if missing.
+    """
+    with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+        source = _listed(str(public.resolve()))
+        source.files.pop(_OWN, None)
+        if _is_small(source):
+            return
+        parent = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+        stack.callback(os.close, parent)
+        for part in relative.parent.parts:
+            parent = open_directory(part, parent)
+            stack.callback(os.close, parent)
+        if _is_same(source, relative.name, parent):
+            spare.mkdir(parents=True, exist_ok=True)
+            os.rename(relative.name, spare / secrets.token_hex(8), src_dir_fd=parent)
+
+
+def _take(source: Folder, target: Path, spare: Path) -> bool:
+    """Put a spare tree in place, if there is one that is still whole."""
+    try:
+        trees = list(spare.iterdir())
+    except OSError:
+        return False
+    for tree in trees:
+        try:
+            tree.rename(target)
+        except OSError:  # another run was faster
+            continue
+        if _is_same(source, str(target)):
+            return True
+        remove_tree(target)
+    return False
+
+
+def _is_same(source: Folder, name: str, dir_fd: int | None = None) -> bool:
+    """Whether a directory holds exactly the files and directories of `source`; follows no links.
+
+    A description.md at the top is removed first: that one is the agent's own.
+    """
+    try:
+        fd = open_directory(name, dir_fd)
+    except OSError:
+        return False
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(_OWN, dir_fd=fd)
+        return _holds(source, fd)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+
+
+def _holds(source: Folder, fd: int) -> bool:
+    os.fchmod(fd, 0o755)
+    files, folders = source.files, source.folders
+    found = 0
+    with os.scandir(fd) as entries:
+        for entry in entries:
+            found += 1
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in folders:
+                    return False
+            elif files.get(entry.name) != entry.inode():
+                return False
+    if found != len(files) + len(folders):
+        return False
+    for name, folder in folders.items():
+        inner = open_directory(name, fd)
+        try:
+            if not _holds(folder, inner):
+                return False
+        finally:
+            os.close(inner)
+    return True
+
+
+def _listed(path: str) -> Folder:
+    """A directory's tree; links are followed."""
+    folder = Folder(path)
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                folder.folders[entry.name] = _listed(entry.path)
+            else:
+                folder.files[entry.name] = entry.stat().st_ino if entry.is_symlink() else entry.inode()
+    return folder
+
+
+def _is_small(source: Folder) -> bool:
+    return source.count(COPIED_FILES) <= COPIED_FILES and source.size() <= COPIED_BYTES
+
+
+def _lay_out(source: Folder, target: Path, *, copied: bool) -> None:
+    target.mkdir()
+    if copied:
+        for name in source.files:
+            shutil.copyfile(f"{source.path}/{name}", f"{target}/{name}")
+    else:
+        _link(source, target)
+    for name, folder in source.folders.items():
+        _lay_out(folder, target / name, copied=copied)
+
+
+def _link(source: Folder, target: Path) -> None:
+    # Relative to the two directories: looking up the whole way for each file takes longer than linking it.
+    source_fd = os.open(source.path, os.O_RDONLY | os.O_DIRECTORY)
+    target_fd = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for name in source.files:
+            try:
+                os.link(name, name, src_dir_fd=source_fd, dst_dir_fd=target_fd)
+            except FileNotFoundError as error:
+                error.filename, error.filename2 = f"{source.path}/{name}", None
+                raise
+            except OSError:  # another file system, too many links, somebody else's file
+                os.symlink(os.path.realpath(f"{source.path}/{name}"), name, dir_fd=target_fd)
+    finally:
+        os.close(source_fd)
+        os.close(target_fd)
