@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import stat
 import tarfile
 import zipfile
@@ -16,6 +17,10 @@ MEMBERS = [("b/2.txt", b"two" * 1000), ("a.txt", b"one"), ("empty", b"")]
 KINDS = ["x.zip", "x.tar", "x.tar.gz", "x.7z"]
 
 
+def contents(root: Path) -> dict[str, bytes]:
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
 def need(name: str) -> None:
     if name.endswith(".7z"):
         pytest.importorskip("py7zr")
@@ -28,8 +33,7 @@ def test_packed_and_unpacked(tmp_path, name):
     write_archive(tmp_path / name, [*MEMBERS, ("c", tmp_path / "file")])
     extract_archive(tmp_path / name, tmp_path / "out")
     wanted = {**dict(MEMBERS), "c": b"from a file"}
-    assert {p.relative_to(tmp_path / "out").as_posix(): p.read_bytes()
-            for p in (tmp_path / "out").rglob("*") if p.is_file()} == wanted  # fmt: skip
+    assert contents(tmp_path / "out") == wanted
     reader = open_archive(tmp_path / name, tmp_path / "scratch")
     assert sorted(reader.names()) == sorted(wanted)
     assert reader.read("b/2.txt") == b"two" * 1000
@@ -127,3 +131,49 @@ def test_no_archive(tmp_path):
     (tmp_path / "x.rar").write_bytes(b"")
     with pytest.raises(PreparationError, match="archives end in"):
         extract_archive(tmp_path / "x.rar", tmp_path / "out")
+
+
+@pytest.mark.parametrize("method", ["ZIP_STORED", "ZIP_DEFLATED", "ZIP_BZIP2"])
+def test_members_of_all_sizes(tmp_path, method):
+    """None, many small ones in several folders, one of several pieces, one that packs a thousand to one."""
+    wanted = {f"d{i % 3}/{i}": bytes([i % 256]) * i for i in range(300)} | {
+        "random": os.urandom(5 << 19),
+        "zeros": bytes(9 << 20),
+    }
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", getattr(zipfile, method)) as archive:
+        archive.mkdir("folder")
+        for name, data in wanted.items():
+            archive.writestr(name, data)
+    with (tmp_path / "x.zip").open("rb+") as file:  # as a self-extracting archive has it
+        data = file.read()
+        file.seek(0)
+        file.write(b"#!/bin/sh\n" + data)
+    extract_archive(tmp_path / "x.zip", tmp_path / "out")
+    assert contents(tmp_path / "out") == wanted
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("field", ["crc", "size"])
+def test_a_member_that_is_not_what_the_archive_says(tmp_path, compress, field):
+    write_zip(tmp_path / "x.zip", [("a", b"0123456789" * 1000)], compress=compress)
+    data = bytearray((tmp_path / "x.zip").read_bytes())
+    central = data.rindex(b"PK\1\2")
+    at = central + {"crc": 16, "size": 24}[field]
+    data[at] ^= 4
+    (tmp_path / "x.zip").write_bytes(data)
+    with pytest.raises(PreparationError, match="member 'a', is broken or cut short"):
+        extract_archive(tmp_path / "x.zip", tmp_path / "out")
+
+
+def test_a_full_disk_while_unpacking_is_no_short_file(tmp_path):
+    resource = pytest.importorskip("resource")
+    write_zip(tmp_path / "x.zip", [("a", os.urandom(3 << 20))])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5 << 18, before[1]))  # in the middle of a piece
+        with pytest.raises(OSError, match="File too large"):
+            extract_archive(tmp_path / "x.zip", tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)

@@ -84,7 +84,7 @@ def copy_files(pairs: Iterable[Pair], *, own: bool = False) -> None:
         os.makedirs(folder or "/", exist_ok=True)
     runs = [(folders, names[i : i + _RUN]) for folders, names in groups.items() for i in range(0, len(names), _RUN)]
     with ThreadPoolExecutor(workers()) as pool:
-        for _ in pool.map(lambda run: _laid_out(*run, own), runs):
+        for _ in pool.map(lambda run: _laid_out(run[0], run[1], own), runs):
             pass
 
 
