@@ -111,8 +111,9 @@ def test_two_processes_make_one_test_image():
         told = {process.communicate()[0].strip() for process in both}
         assert told == {make_test_image(name)}
         assert docker("images", "-q", name).stdout.count("\n") == 1
-        done = docker("run", "--rm", "-u", "1000", "--network=none", "--read-only", told.pop(), "python3", "-c",
-                      "import ssl, sqlite3, ctypes, os; os.system('id -un; ls /home'); print(os.listdir('/mleb'))")  # fmt: skip
+        code = "import ssl, sqlite3, ctypes, os; os.system('id -un; ls /home'); print(os.listdir('/mleb'))"
+        options = ("--rm", "--user=1000", "--network=none", "--read-only")
+        done = docker("run", *options, told.pop(), "python3", "-c", code)
         assert done.stdout.split() == [
             "agent", "agent", "code", "data", "instructions.txt", "logs", "submission", "validate_submission.sh", "[]",
         ]  # fmt: skip
@@ -304,10 +305,8 @@ def test_ids_of_any_form_make_names_that_the_engine_takes(client, base, name):
 
 
 def containers_running(token):
-    return [
-        line.split()[0] for line in docker("ps", "-a", "--no-trunc", "--format={{.ID}} {{.Command}}").stdout.splitlines()
-        if token in line
-    ]  # fmt: skip
+    listed = docker("ps", "-a", "--no-trunc", "--format={{.ID}} {{.Command}}").stdout.splitlines()
+    return [line.split()[0] for line in listed if token in line]
 
 
 def test_a_build_that_fails_names_the_step_and_keeps_the_log(client, base, name, tmp_path):
@@ -317,7 +316,7 @@ def test_a_build_that_fails_names_the_step_and_keeps_the_log(client, base, name,
     with pytest.raises(RunnerError) as caught:
         build(client, context, log_dir=tmp_path)
     message = str(caught.value)
-    assert message.startswith(f"image of {name} cannot be built at step 5/8 : RUN echo all is {name} && exit 3: ")
+    assert message.startswith(f"image of {name} cannot be built at step 5/10 : RUN echo all is {name} && exit 3: ")
     assert "returned a non-zero code: 3" in message
     assert "\n" not in message
     (log,) = tmp_path.iterdir()

@@ -35,6 +35,7 @@ def run(time_s, grace_s, forwards, log, argv):
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own handler would let the agent end this process by it
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD})
     ends = time.monotonic() + time_s + LATE_S
     agent = os.fork()
