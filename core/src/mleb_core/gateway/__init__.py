@@ -1,5 +1,7 @@
 """The model gateway: the only way of an agent to a model, and the only place that holds providers' keys.
 
+Beside it stands the submission checker, `POST /validate`; a gateway without models is one alone.
+
 One gateway serves a run group, on the host. It speaks as OpenAI (chat completions, responses, embeddings, models)
 and as Anthropic (messages), streaming or not, on 127.0.0.1 or a unix socket. Each run has a token; its requests are
 checked, counted against budgets, sent to the provider that its model names, priced, and written to transcript.jsonl.
@@ -16,7 +18,7 @@ checked, counted against budgets, sent to the provider that its model names, pri
     streams.py    server-sent events, put together                  transcript.py transcript.jsonl, secrets
     shapes.py     usage and errors of each endpoint                 recording.py  record and replay
     serving.py    sockets and connections                           limits.py     what is borne
-    open_run.py   a run's state
+    open_run.py   a run's state                                     checker.py    is a submission valid?
 """
 
 from typing import TYPE_CHECKING, Any
@@ -27,12 +29,14 @@ from mleb_core.gateway.records import Budget, ModelUsage, Price, Tokens, Usage
 from mleb_core.gateway.transcript import usage_in
 
 if TYPE_CHECKING:
+    from mleb_core.gateway.checker import Checks, Verdict
     from mleb_core.gateway.forward import Retries
     from mleb_core.gateway.limits import GatewayLimits
     from mleb_core.gateway.server import Gateway
 
 __all__ = [
     "Budget",
+    "Checks",
     "Endpoint",
     "Gateway",
     "GatewayLimits",
@@ -42,12 +46,16 @@ __all__ = [
     "Retries",
     "Tokens",
     "Usage",
+    "Verdict",
     "providers_from",
     "resolve",
     "usage_in",
 ]
 
-_LATE = {"Gateway": "server", "GatewayLimits": "limits", "Retries": "forward"}
+_LATE = {"Gateway": "server", "GatewayLimits": "limits", "Retries": "forward"} | {
+    "Checks": "checker",
+    "Verdict": "checker",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -59,7 +67,14 @@ def __getattr__(name: str) -> Any:
     try:
         module = importlib.import_module(f"{__name__}.{_LATE[name]}")
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in {"starlette", "uvicorn", "httpx2", "genai_prices", "h11"}:
+        if (error.name or "").partition(".")[0] not in {
+            "starlette",
+            "uvicorn",
+            "httpx2",
+            "genai_prices",
+            "h11",
+            "python_multipart",
+        }:
             raise
         raise UsageError(f"the model gateway needs {error.name}; pip install 'mleb-core[gateway]'") from error
     return getattr(module, name)

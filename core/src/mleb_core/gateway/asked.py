@@ -14,7 +14,7 @@ from mleb_core.gateway.open_run import OpenRun, Target
 from mleb_core.gateway.providers import CHAT, MESSAGES, Endpoint
 from mleb_core.gateway.shapes import hosted
 
-__all__ = ["Asked", "Refused", "bearer", "check", "read_body"]
+__all__ = ["Asked", "Refused", "bearer", "check", "drain", "header", "read_body"]
 
 
 class Refused(Exception):
@@ -83,7 +83,7 @@ async def read_body(scope: Scope, receive: Receive, run: OpenRun, limits: Gatewa
     """
     told = header(scope, b"content-length")
     if told.isdecimal() and int(told) > limits.request_bytes:
-        await _drain(receive)
+        await drain(receive)
         raise _too_large(limits)
     if not told.isdecimal() and not header(scope, b"transfer-encoding"):
         return b""
@@ -112,7 +112,7 @@ async def read_body(scope: Scope, receive: Receive, run: OpenRun, limits: Gatewa
     finally:
         run.body_bytes -= size
     parts.clear()
-    await _drain(receive)
+    await drain(receive)
     raise _too_large(limits)
 
 
@@ -120,7 +120,7 @@ def _too_large(limits: GatewayLimits) -> Refused:
     return Refused(413, "request_too_large", f"the request is larger than {limits.request_bytes:,} bytes", close=True)
 
 
-async def _drain(receive: Receive) -> None:
+async def drain(receive: Receive) -> None:
     """Read on for a moment: a client that is still sending would not see the reply."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(2):
@@ -143,8 +143,11 @@ def check(endpoint: Endpoint, data: bytes, run: OpenRun, limits: GatewayLimits, 
     """What is asked, if it may be.
 
     Raises:
-        Refused: 400 no JSON object or something that is not offered; 404 no such model, or not at this endpoint.
+        Refused: 400 no JSON object or something that is not offered; 404 no such model, or not at this endpoint, or the
+            run has no model at all.
     """
+    if not run.targets:
+        raise Refused(404, "not_offered", "this run has no model")
     if sum(data.count(sign) for sign in (b",", b"[", b"{")) > limits.request_parts:
         raise Refused(413, "request_too_large", f"the request has more than {limits.request_parts:,} parts")
     try:

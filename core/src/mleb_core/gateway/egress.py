@@ -50,7 +50,7 @@ class _Gate:
     """One run's way out."""
 
     path: Path
-    note: Callable[..., None]
+    note: Callable[..., object]
     server: asyncio.Server | None = None
     noted: set[tuple[str, int, bool]] = field(default_factory=set)
     tasks: "set[asyncio.Task[Any]]" = field(default_factory=set)
@@ -83,7 +83,7 @@ class Egress:
         self._thread.join()
         self._loop.close()
 
-    def open_run(self, path: Path, note: Callable[..., None]) -> None:
+    def open_run(self, path: Path, note: Callable[..., object]) -> None:
         """Serve a run at a unix socket.
 
         Args:

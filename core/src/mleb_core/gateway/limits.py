@@ -35,6 +35,16 @@ class GatewayLimits:
     """Seconds that a connection may be open and unused."""
     send_s: float = 60.0
     """Seconds that a client may leave a piece of a reply unread."""
+    check_bytes: int = 2 * 1024 * MIB
+    """Largest file that is checked."""
+    check_upload_s: float = 300.0
+    """Seconds for a file to check to arrive."""
+    checks_a_minute: int = 6
+    """Most files of one run that are checked within a minute."""
+    checks: int = 8
+    """Files that are checked at a time; others wait."""
+    checks_bytes: int = 8 * 1024 * MIB
+    """Files of all runs that are under way, together; they lie in the runs' directories meanwhile."""
     connections: int = 1024
     """Most connections at once for each socket."""
     retries: Retries = field(default_factory=Retries)

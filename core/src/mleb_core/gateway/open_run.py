@@ -1,6 +1,7 @@
 """A run that the gateway serves: its token, models, budget, transcript and what it has used."""
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from mleb_core.layout import RunLayout
 from mleb_core.run import RunKey
 
 if TYPE_CHECKING:
+    from mleb_core.gateway.checker import Checks
     from mleb_core.gateway.serving import Door
 
 __all__ = ["ALIAS", "OpenRun", "Target", "targets"]
@@ -89,6 +91,14 @@ class OpenRun:
     """Exchanges begun."""
     door: "Door | None" = None
     """Its own socket."""
+    checker: "Checks | None" = None
+    """Who checks its submissions; None: nobody."""
+    checking: bool = False
+    """Whether a check is under way."""
+    check_times: deque[float] = field(default_factory=deque)
+    """When the checks of the last minute began."""
+    checks_refused: int = 0
+    """Checks that were refused, as too many, since the last one that was not."""
     closed: bool = False
     """Whether it is over for it."""
 

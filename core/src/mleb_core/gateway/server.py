@@ -18,6 +18,7 @@ from starlette.routing import Route
 from mleb_core.errors import RunGroupError, RunnerError, UsageError
 from mleb_core.gateway.asked import bearer
 from mleb_core.gateway.budgets import Till
+from mleb_core.gateway.checker import OF_RUN, CheckDesk, Checks
 from mleb_core.gateway.exchange import Exchange
 from mleb_core.gateway.forward import new_client
 from mleb_core.gateway.limits import GatewayLimits
@@ -67,15 +68,18 @@ class Gateway:
         limits: GatewayLimits | None = None,
         on_exchange: Callable[[RunKey, bytes], None] | None = None,
         on_budget: Callable[[RunKey, str], None] | None = None,
+        on_check: Callable[[RunKey, dict[str, Any]], None] | None = None,
     ) -> None:
         """Args:
         models: the models of runs that bring none: `provider/name` (found as `mleb-model`), or such names by alias.
+            None: such runs have no model, and only the submission checker if they bring one.
         providers: by id; None: those that are known, with keys from the environment.
         group_budget: what all runs together may use.
         group_used: what they used before the harness was started anew, runs that go on included.
         host: loopback address to listen on; None: no TCP.
         port: 0: any that is free.
-        unix: where to listen with a unix socket, which any user may connect to; None: nowhere.
+        unix: where to listen with a unix socket, which any user may connect to; None: nowhere. Without host and unix,
+            it listens at the sockets that runs bring.
         record: where exchanges are recorded; None: nowhere.
         replay: where the recordings are that runs get instead of providers' replies; None: providers are asked.
         prices: of models that genai-prices does not know, by `provider/name`.
@@ -83,14 +87,16 @@ class Gateway:
         limits: what is borne.
         on_exchange: called, in the gateway's thread, with each line of a transcript; must not take long.
         on_budget: called likewise, once a run, with the line that says which budget was hit.
+        on_check: called likewise, with each call of the submission checker: `time` (UTC, ISO 8601), `status` of the
+            reply, `result` (what the agent was told), `valid` (None where there is no verdict), `sha256` and `bytes` of
+            the file (None where it was not taken), `seconds`, `refused_before` (calls since the last one told that came
+            too soon).
 
         Raises:
-            UsageError: both of record and replay; neither host nor unix; an address that is no loopback address.
+            UsageError: both of record and replay; an address that is no loopback address.
         """
         if record is not None and replay is not None:
             raise UsageError("a gateway records or replays, not both")
-        if host is None and unix is None:
-            raise UsageError("a gateway needs a host to listen on, or the path of a unix socket")
         self.providers = dict(providers_from() if providers is None else providers)
         """Providers by id."""
         self.limits = limits or GatewayLimits()
@@ -102,6 +108,8 @@ class Gateway:
             take_up(self._group, group_used)
         self._listen = (host, port, unix)
         self._listeners = (on_exchange, on_budget)
+        self._on_check = on_check
+        self._desk: CheckDesk | None = None
         self._port = 0
         self._shared: Shared | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -114,6 +122,8 @@ class Gateway:
                 *(Route(f"/v1{endpoint}", _Late(endpoint, self), methods=["POST"]) for endpoint in Endpoint),
                 Route("/v1/models", self._list_models, methods=["GET"]),
                 Route("/v1/models/{name:path}", self._one_model, methods=["GET"]),
+                Route("/validate", _Check(self), methods=["POST"]),
+                Route("/health", _health, methods=["GET"]),
             ],
             exception_handlers={HTTPException: _no_route, Exception: self._own_failure},
         )
@@ -194,6 +204,7 @@ class Gateway:
                 on_exchange=self._listeners[0],
                 on_budget=self._listeners[1],
             )
+            self._desk = CheckDesk(self._shared, self._on_check)
             self._stop = asyncio.Event()
             self._loop = asyncio.get_running_loop()
             for made in sockets:
@@ -204,6 +215,7 @@ class Gateway:
             await self._stop.wait()
             await asyncio.gather(*(door.close() for door in self._doors.values()))
             self._doors.clear()
+            self._desk.close()
 
     def _call(self, work: Coroutine[Any, Any, Value]) -> Value:
         if self._loop is None:
@@ -274,6 +286,7 @@ class Gateway:
         models: str | Mapping[str, str] | None = None,
         token: str | None = None,
         unix: Path | None = None,
+        checker: Checks | None = None,
     ) -> str:
         """Serve a run from now on.
 
@@ -281,10 +294,12 @@ class Gateway:
             key: which run.
             layout: its directory; exists.
             budget: what it may use; None: as much as it likes.
-            models: its models, as in `Gateway`; None: those of the gateway.
+            models: its models, as in `Gateway`; None: those of the gateway. Without any, model calls are refused.
             token: that of a run that was registered with a gateway that is gone, and goes on: its use counts on from
                 its transcript. None: a new attempt.
-            unix: a unix socket of the run's own, so that its connections cannot crowd out those of others.
+            unix: a unix socket of the run's own, so that its connections cannot crowd out those of others. Files handed
+                to the checker over it need no token.
+            checker: who checks its submissions, such as a `mleb_core.grading.checker.Checker`; None: nobody.
 
         Returns:
             The token with which the run's requests are known.
@@ -294,8 +309,9 @@ class Gateway:
             RunnerError: the unix socket cannot be made.
             RunGroupError: the run's directory cannot be written.
         """
-        self.check(models, budget)
         wanted = self._models if models is None else models
+        if wanted:
+            self.check(models, budget)
         known = targets(wanted or {}, self.providers)
         new = token or "mleb-" + secrets.token_urlsafe(32)
         if new in self._open().runs:
@@ -310,6 +326,7 @@ class Gateway:
         run = OpenRun(key, layout, new, known, (meter("this run", budget), self._group), transcript, recorder, replay)
         if before is not None:
             run.go_on(before)
+        run.checker = checker
         listening = unix_socket(unix) if unix is not None else None
         self._call(self._register(run, listening))
         return new
@@ -319,7 +336,7 @@ class Gateway:
         shared.secrets.add(run.token)
         shared.runs[run.token] = run
         if listening is not None:
-            door = Door(self._app, listening, self.limits)
+            door = Door(_OfRun(self._app, run), listening, self.limits)
             run.door = door
             self._doors[door.path] = door
 
@@ -426,6 +443,32 @@ class _Late:
         await Exchange(self.endpoint, self.gateway._open())(scope, receive, send)
 
 
+class _Check:
+    """The checker, once the gateway runs."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        assert self.gateway._desk is not None
+        await self.gateway._desk(scope, receive, send)
+
+
+class _OfRun:
+    """The application as it stands behind a run's own socket."""
+
+    def __init__(self, app: Starlette, run: OpenRun) -> None:
+        self.app, self.run = app, run
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        scope[OF_RUN] = self.run
+        await self.app(scope, receive, send)
+
+
+async def _health(request: Request) -> Response:
+    return JSONResponse({"status": "running"})
+
+
 def _error(status: int, kind: str, message: str) -> Response:
     return Response(error_body(None, kind, message), status, {"connection": "close"}, "application/json")
 
@@ -433,4 +476,4 @@ def _error(status: int, kind: str, message: str) -> Response:
 async def _no_route(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
     paths = ", ".join(f"POST /v1{endpoint}" for endpoint in Endpoint)
-    return _error(status, "not_found", f"the gateway offers {paths}, GET /v1/models")
+    return _error(status, "not_found", f"the gateway offers {paths}, POST /validate, GET /v1/models, GET /health")
