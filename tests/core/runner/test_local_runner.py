@@ -50,7 +50,13 @@ def test_an_agent_hands_in_a_submission(make_job: Any) -> None:
     assert outcome.runtime_s > 0 and outcome.peak_memory_bytes > 0
     assert job.layout.submission.read_text() == "id,y\n3,0\n"
     assert job.layout.log.read_bytes() == b"done\n"
-    assert sorted(path.name for path in job.layout.root.iterdir()) == ["agent.log", "code", "logs", "submission"]
+    assert sorted(path.name for path in job.layout.root.iterdir()) == [
+        "agent.log",
+        "code",
+        "logs",
+        "resources.json",
+        "submission",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a run uses over time: real processes and control groups; made-up GPUs and clocks."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import subprocess
@@ -12,8 +13,10 @@ import pytest
 
 from mleb_core.layout import RunLayout
 from mleb_core.runner.gpus import Gpu, GpuLoad
+from mleb_core.runner.local import LocalRunner
 from mleb_core.runner.meters import Usage, cgroup_reader, processes_reader
 from mleb_core.runner.processes import RunProcesses
+from mleb_core.runner.protocol import Stop
 from mleb_core.runner.resources import ResourceRecorder, read_resources
 
 GIB = 1 << 30
@@ -294,3 +297,33 @@ def test_a_control_group_that_is_not_there_is_not_known():
     assert cgroup_reader(2**22 + 5)() == Usage(None, None)
     assert cgroup_reader("/no/such/group")() == Usage(None, None)
     assert cgroup_reader("/../../../../etc")() == Usage(None, None)
+
+
+# --- the local runner ---
+
+
+def test_a_local_run_is_recorded_and_told_its_gpus(make_job):
+    code = (
+        "import os, time; from pathlib import Path\n"
+        "Path('submission/gpus').write_text(os.environ['CUDA_VISIBLE_DEVICES'])\n"
+        "hold = bytearray(40 << 20); end = time.process_time() + 0.5\n"
+        "while time.process_time() < end: pass\n"
+    )
+    job = dataclasses.replace(make_job(code, gpus=2), gpus=("GPU-a", "MIG-b"))
+    outcome = LocalRunner().run(job, Stop())
+    assert outcome.status == "finished", outcome.message
+    assert (job.layout.submission_dir / "gpus").read_text() == "GPU-a,MIG-b"
+    document = written(job.layout)
+    assert document["summary"]["samples"] == len(document["t_s"]) > 0
+    assert document["summary"]["cpu_s"] > 0.1
+    assert document["summary"]["memory_bytes_peak"] > 40 << 20
+    assert document["summary"]["elapsed_s"] >= round(outcome.runtime_s, 3)
+    assert [gpu["id"] for gpu in document["gpus"]] == ["GPU-a", "MIG-b"]
+    assert set(document["gpus"][0]["power_w"]) == {None}
+
+
+def test_what_a_former_attempt_recorded_is_gone(make_job):
+    job = make_job("pass")
+    job.layout.resources.write_text("{}")
+    assert LocalRunner().run(job, Stop()).status == "finished"
+    assert written(job.layout)["format_version"] == 1

@@ -27,10 +27,13 @@ from mleb_core.run import Cause, Limits, Outcome, RunStatus
 from mleb_core.runner import workspace
 from mleb_core.runner.agent_log import AgentLog
 from mleb_core.runner.collect import Collector
+from mleb_core.runner.gpus import GpuPool
+from mleb_core.runner.meters import processes_reader
 from mleb_core.runner.processes import ExitWatch, RunProcesses
 from mleb_core.runner.protocol import Isolation, Job, Stop
 from mleb_core.runner.public_data import keep_data
 from mleb_core.runner.remove import remove_tree
+from mleb_core.runner.resources import ResourceRecorder
 from mleb_core.runner.snapshots import Snapshots, taking_snapshots
 from mleb_core.runner.watch import End, Watch
 
@@ -49,13 +52,11 @@ class LocalRunner:
     isolation = Isolation(files=False, network=False, memory=False, processes=False)
 
     def check(self, limits: Limits) -> None:
-        """See `Runner.check`. GPUs are not leased: agents that run at the same time share them."""
+        """See `Runner.check`. An agent is told which GPUs are its own, and not kept from others."""
         for name in ("cpus", "processes", "shm", "disk"):
             if getattr(limits, name, None) is not None or getattr(limits, f"{name}_bytes", None) is not None:
                 raise RunnerError(f"the local runner cannot limit {name}; leave --{name} out, or use --runner docker")
-        here = _gpus_here()
-        if limits.gpus > here:
-            raise RunnerError(f"{limits.gpus} GPUs are asked for, {here} NVIDIA GPUs are here; see `nvidia-smi`")
+        GpuPool().check(limits.gpus)
 
     def is_running(self, layout: RunLayout) -> bool:
         """See `Runner.is_running`; what a dead harness left is ended by `run`."""
@@ -94,7 +95,7 @@ def clear_leftovers(layout: RunLayout) -> None:
         if layout.log.is_file():
             AgentLog(layout.log, max(0, int(record["log_limit"])), int(record["log_start"])).close()
     workspace.remove_temporary(layout)
-    for path in (layout.work, layout.submission_dir, layout.code, layout.logs, layout.snapshots):
+    for path in (layout.work, layout.submission_dir, layout.code, layout.logs, layout.snapshots, layout.resources):
         remove_tree(path)
 
 
@@ -115,9 +116,12 @@ def _run_in_place(job: Job, layout: RunLayout, tmp: Path, stop: Stop) -> Outcome
     processes = RunProcesses()
     paths = workspace.agent_paths(layout)
     launch = _launch(job, paths)
+    own_gpus = {"CUDA_VISIBLE_DEVICES": ",".join(job.gpus)} if job.gpus else {}
+    further = (job.env, launch.env, own_gpus)
     env = workspace.environment(
-        key=job.key, run_id=processes.marker, paths=paths, tmp=tmp, limits=job.limits, further=(job.env, launch.env)
+        key=job.key, run_id=processes.marker, paths=paths, tmp=tmp, limits=job.limits, further=further
     )
+    recorder = ResourceRecorder(layout, processes_reader(processes, job.limits.memory_bytes), gpus=job.gpus)
     try:
         wrong = workspace.put_files(layout.work_home, launch.files)
         log = AgentLog(layout.log, job.limits.log_bytes)
@@ -142,7 +146,11 @@ def _run_in_place(job: Job, layout: RunLayout, tmp: Path, stop: Stop) -> Outcome
             if process is None:
                 outcome = Outcome(status=RunStatus.FAILED, cause=Cause.AGENT_ERROR, message=wrong or "")
             else:
-                outcome = _watched(process, processes, log, job.limits, stop, write_record=write_record)
+                outcome = _watched(
+                    process, processes, log, job.limits, stop, write_record=write_record, each_look=recorder.sample
+                )
+                if complaint := recorder.close(outcome.runtime_s):
+                    job.note("resources", error=complaint)
     except OSError as error:
         log.close()
         raise _broken("the agent cannot be started or watched", error, layout.root) from error
@@ -200,13 +208,14 @@ def _watched(
     stop: Stop,
     *,
     write_record: Callable[[], None],
+    each_look: Callable[[float], object],
 ) -> Outcome:
     """Watch a process that was just started to its end; returns, or raises, when no process of the run is left."""
     leaving = None
     try:
         processes.adopt(process.pid)
         leaving = ExitWatch(process.pid)
-        watch = Watch(processes, leaving, log, limits, stop)
+        watch = Watch(processes, leaving, log, limits, stop, each_look=each_look)
         write_record()
         end = watch.until_end()
         if end is End.TIME:
@@ -280,9 +289,3 @@ def _collected(job: Job, layout: RunLayout, outcome: Outcome, log: AgentLog) -> 
 
 def _broken(what: str, error: OSError, where: Path) -> SandboxError:
     return SandboxError(f"{what}: {error.filename or where}: {error.strerror or error}")
-
-
-def _gpus_here() -> int:
-    """Number of NVIDIA GPUs, as their driver lists them."""
-    listing = Path("/proc/driver/nvidia/gpus")
-    return sum(1 for _ in listing.iterdir()) if listing.is_dir() else 0

@@ -3,6 +3,7 @@
 import enum
 import signal
 import time
+from collections.abc import Callable
 
 from mleb_core.run import Limits
 from mleb_core.runner.agent_log import AgentLog
@@ -30,7 +31,16 @@ class End(enum.Enum):
 class Watch:
     """The watch over one run, for one thread. Kills nothing, except that `ask_to_end` sends a polite signal."""
 
-    def __init__(self, processes: RunProcesses, leaving: ExitWatch, log: AgentLog, limits: Limits, stop: Stop) -> None:
+    def __init__(
+        self,
+        processes: RunProcesses,
+        leaving: ExitWatch,
+        log: AgentLog,
+        limits: Limits,
+        stop: Stop,
+        *,
+        each_look: Callable[[float], object] = lambda _: None,
+    ) -> None:
         """The clock starts now.
 
         Args:
@@ -39,7 +49,9 @@ class Watch:
             log: is kept to its limit.
             limits: time and memory.
             stop: ends the watch.
+            each_look: called after every look with the seconds since the start; takes little time.
         """
+        self._each_look = each_look
         self._processes, self._leaving, self._log, self._limits, self._stop = processes, leaving, log, limits, stop
         self.started = time.monotonic()
         self.used = self.peak = processes.memory(limits.memory_bytes)
@@ -58,6 +70,7 @@ class Watch:
             if end := self._look():
                 return end
             pause = self._next_pause(pause, time.monotonic() - before)
+            self._each_look(time.monotonic() - self.started)
 
     def ask_to_end(self) -> None:
         """Ask all processes to end, and wait until they have, or the time for it is over.
@@ -75,6 +88,7 @@ class Watch:
                 gone = self._leaving.wait(pause)
             if self._look():
                 return
+            self._each_look(time.monotonic() - self.started)
 
     def _look(self) -> End | None:
         if self._stop.is_set():
