@@ -4,8 +4,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mleb_core.errors import GraderError
-from mleb_metrics.arrays import as_columns
+from mleb_metrics.arrays import Floats, as_columns
 from mleb_metrics.tags import read_cells
+from mleb_metrics.words import pieces, read_words
 
 __all__ = ["lwlrap", "map_at_k"]
 
@@ -42,7 +43,26 @@ def map_at_k(
     rows = len(true)
     if rows != len(guess) or not rows:
         raise ValueError(f"truth and predictions must have rows, the same number of them; got {rows}, {len(guess)}")
-    scores = np.zeros(rows)
+    scores = [_precision(true[part], guess[part], k, separator) for part in pieces(rows)]
+    return float(np.mean(np.concatenate(scores)))
+
+
+def _precision(true: list[str], guess: list[str], k: int, separator: str | None) -> Floats:
+    """Average precision at k of each row, shape (n,)."""
+    words = read_words(true, guess, separator=separator, first=k)
+    if words is None:
+        return _precision_by_row(true, guess, k, separator)
+    wanted, found = (side.distinct() for side in words)
+    hits, total = np.zeros(len(true)), np.zeros(len(true))
+    for rank, hit in enumerate(found.among(wanted), 1):
+        hits += hit
+        total += hit * (hits / rank)
+    return np.asarray(total / np.clip(wanted.counts, 1, k))
+
+
+def _precision_by_row(true: list[str], guess: list[str], k: int, separator: str | None) -> Floats:
+    """The same with Python's sets."""
+    scores = np.zeros(len(true))
     for row, (a, b) in enumerate(zip(true, guess, strict=True)):
         wanted, items = set(a.split()), b.split(separator)[:k]
         if wanted.isdisjoint(items):  # most rows of a long list of customers
@@ -54,7 +74,7 @@ def map_at_k(
                 hits += 1
                 total += hits / rank
         scores[row] = total / size
-    return float(np.mean(scores))
+    return scores
 
 
 def lwlrap(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> float:

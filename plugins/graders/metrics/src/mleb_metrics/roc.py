@@ -131,7 +131,7 @@ def _area(flags: Flags, scores: Floats) -> float:
     _check_classes(flags)
     if np.isnan(scores).any():
         return float("nan")
-    order = np.argsort(scores, kind="stable")
+    order = np.argsort(scores)  # in whatever order among equals: they are counted together
     ordered = scores[order]
     ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)  # last of each run of equals
     below = np.append(0, ends[:-1] + 1)

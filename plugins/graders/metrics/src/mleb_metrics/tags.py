@@ -1,9 +1,12 @@
 """Metrics of sets written in a cell: tags separated by blanks."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from mleb_metrics.arrays import Ints
+from mleb_metrics.words import ROWS, pieces, read_words
 
 __all__ = ["read_cells", "tag_micro_f1", "tag_sample_f1"]
 
@@ -47,31 +50,38 @@ def read_cells(values: npt.ArrayLike) -> list[str]:
     import pandas as pd
 
     column = np.asarray(values, dtype=object).ravel()
-    cells = column.tolist()
-    if set(map(type, cells)) <= {str}:
+    cells: list[Any] = column.tolist()
+    if pd.api.types.infer_dtype(column, skipna=False) == "string":
         return cells
     empty = pd.isna(column).tolist()
     return ["" if missing else str(value) for value, missing in zip(cells, empty, strict=True)]
 
 
 def _counts(truth: npt.ArrayLike, predicted: npt.ArrayLike, ignore_unknown: bool) -> tuple[Ints, Ints, Ints]:
-    """Of each row: its true tags, its predicted tags, and those that are both, shape (n,) each.
-
-    Rows have few tags, so that Python's own sets, one row at a time, are quicker than sorting all pairs at once.
-    """
+    """Of each row: its true tags, its predicted tags, and those that are both, shape (n,) each."""
     true, guess = read_cells(truth), read_cells(predicted)
     rows = len(true)
     if rows != len(guess) or not rows:
         raise ValueError(f"truth and predictions must have rows, the same number of them; got {rows}, {len(guess)}")
-    known = set(" ".join(true).split()) if ignore_unknown else None
     counts = np.empty((3, rows), dtype=np.int64)
-    n_true, n_guess, n_hits = [], [], []
-    for a, b in zip(true, guess, strict=True):
+    for part in pieces(rows, rows if ignore_unknown else ROWS):  # what is known depends on all rows
+        words = read_words(true[part], guess[part])
+        found = words and (words[1].known_to(words[0]) if ignore_unknown else words[1])
+        if not words or not found:
+            counts[:, part] = _counts_by_row(true[part], guess[part], ignore_unknown)
+            continue
+        wanted, found = words[0].distinct(), found.distinct()
+        counts[:, part] = wanted.counts, found.counts, np.count_nonzero(found.among(wanted), axis=0)
+    return counts[0], counts[1], counts[2]
+
+
+def _counts_by_row(true: list[str], guess: list[str], ignore_unknown: bool) -> Ints:
+    """The same with Python's sets, shape (3, n)."""
+    known = set(" ".join(true).split()) if ignore_unknown else None
+    counts = np.empty((3, len(true)), dtype=np.int64)
+    for row, (a, b) in enumerate(zip(true, guess, strict=True)):
         wanted, found = set(a.split()), set(b.split())
         if known is not None:
             found &= known
-        n_true.append(len(wanted))
-        n_guess.append(len(found))
-        n_hits.append(0 if wanted.isdisjoint(found) else len(wanted & found))
-    counts[:] = n_true, n_guess, n_hits
-    return counts[0], counts[1], counts[2]
+        counts[:, row] = len(wanted), len(found), len(wanted & found)
+    return counts

@@ -1,0 +1,182 @@
+"""Words of many cells as numbers, so that sets and lists of words can be compared for many rows at once.
+
+It gives up (None) where cells are not plain: text beyond ASCII, NUL bytes, words of more than 64 bytes, a cell of very
+many words. Callers then go through the rows one by one with Python's sets, which says the same and takes longer.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mleb_metrics.arrays import Flags, Ints
+
+__all__ = ["ROWS", "Words", "pieces", "read_words"]
+
+Parts = npt.NDArray[np.uint64]
+
+ROWS = 20_000
+"""Cells to go through at a time, where they can be taken in pieces: what they become stays in the processor's cache."""
+
+_MOST_BYTES = 64
+_MOST_PLACES = 256
+_MOST_NUMBERS = 2**26  # that the words of all cells become, padding included: 512 MiB
+_PART = 8  # bytes of a word that make a number
+_MASKS = np.array(  # [part, length]: which bits of a part belong to a word of so many bytes
+    [
+        [(1 << (8 * min(max(length - start, 0), _PART))) - 1 for length in range(_MOST_BYTES + 1)]
+        for start in range(0, _MOST_BYTES, _PART)
+    ],
+    dtype=np.uint64,
+)
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: Knuth's multiplicative hashing
+_BLANKS: Flags = np.zeros(33, dtype=bool)
+_BLANKS[[0, 9, 10, 11, 12, 13, 28, 29, 30, 31, 32]] = True  # where str.split() cuts ASCII text; 0 ends a cell here
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of n cells, at most k in each."""
+
+    parts: Parts
+    """parts[:, i, j] are the bytes of the i-th word of cell j, eight a number, shape (p, k, n); all 0: no word."""
+
+    @property
+    def present(self) -> Flags:
+        """Where there is a word, shape (k, n)."""
+        return np.asarray(self.parts[0] != 0)
+
+    @property
+    def counts(self) -> Ints:
+        """Words of each cell, shape (n,)."""
+        return np.asarray(np.count_nonzero(self.parts[0], axis=0))
+
+    def distinct(self) -> "Words":
+        """The same with repeats in a cell left out; a word's place stays what it was."""
+        kept = self.present
+        for place in range(1, self.parts.shape[1]):
+            rows = _filled_rows(kept[place])
+            again = _equal(self.parts[:, :place, rows], self.parts[:, place : place + 1, rows])
+            kept[place, rows] &= ~again.any(axis=0)
+        return Words(self.parts * kept)
+
+    def among(self, others: "Words") -> Flags:
+        """Which of these words are in the same cell of others, shape (k, n)."""
+        found = np.zeros(self.parts.shape[1:], dtype=bool)
+        for place, filled in enumerate(others.present):
+            rows = _filled_rows(filled)
+            found[:, rows] |= _equal(self.parts[:, :, rows], others.parts[:, place : place + 1, rows])
+        return np.asarray(found & self.present)
+
+    def known_to(self, others: "Words") -> "Words | None":
+        """The same without the words that are in no cell of others; None where two of theirs have one hash."""
+        import pandas as pd
+
+        theirs = others.parts[:, others.present]
+        codes, hashes = pd.factorize(_hashes(theirs))
+        first = np.empty(len(hashes), dtype=np.intp)
+        first[codes] = np.arange(len(codes))
+        known = theirs[:, first]
+        if not _equal(theirs, known[:, codes]).all():
+            return None
+        flat = _hashes(self.parts.reshape(len(self.parts), -1))
+        place = np.asarray(pd.Index(hashes).get_indexer(pd.Index(flat))).reshape(self.parts.shape[1:])
+        kept = (place >= 0) & (_equal(self.parts, known[:, place]) if len(first) else False)
+        return Words(self.parts * kept)
+
+
+def read_words(
+    truth: Sequence[str], predicted: Sequence[str], *, separator: str | None = None, first: int | None = None
+) -> tuple[Words, Words] | None:
+    """The words of both sides; None where the cells are not plain.
+
+    Args:
+        truth: n texts, words separated by white space as `str.split()` has it.
+        predicted: n texts.
+        separator: of the predictions. None: white space; " ": a single blank, so that two of them in a row leave a
+            place without a word.
+        first: keep only so many places of each prediction; None: all.
+    """
+    if separator not in (None, " "):
+        return None
+    wanted, found = _cut(truth, None, None), _cut(predicted, separator, first)
+    if wanted is None or found is None:
+        return None
+    parts = max(len(wanted), len(found))
+    return Words(_widened(wanted, parts)), Words(_widened(found, parts))
+
+
+def pieces(rows: int, most: int = ROWS) -> Iterator[slice]:
+    """Slices of rows, so many at most."""
+    for start in range(0, rows, most):
+        yield slice(start, min(start + most, rows))
+
+
+def _cut(cells: Sequence[str], separator: str | None, first: int | None) -> Parts | None:
+    """The parts of all words, as in `Words`."""
+    text = "\0".join(cells)
+    if not text.isascii():
+        return None
+    data = np.frombuffer(text.encode() + b"\0" * (_MOST_BYTES + 1), dtype=np.uint8)
+    ends = np.flatnonzero(data[: len(text) + 1] <= 32)  # the last cell's NUL included
+    found = data[ends]
+    cuts = _BLANKS[found] if separator is None else (found == 0) | (found == ord(separator))
+    if not cuts.all():
+        ends, found = ends[cuts], found[cuts]
+    last = np.flatnonzero(found == 0) + 1
+    if len(last) != len(cells):
+        return None
+    starts = np.empty_like(ends)
+    starts[0], starts[1:] = 0, ends[:-1] + 1
+    lengths = ends - starts
+    if separator is None and not lengths.all():
+        words = np.flatnonzero(lengths)
+        last = np.searchsorted(words, last)
+        starts, lengths = starts[words], lengths[words]
+    counts = np.diff(last, prepend=0)
+    places = max(int(counts.max()), 1)
+    if places > _MOST_PLACES:
+        return None
+    taken = np.asarray(np.arange(places) < counts[:, None])
+    if first is not None and places > first:
+        kept = (np.arange(places) < first)[None, :].repeat(len(cells), axis=0)[taken]
+        starts, lengths, taken, places = starts[kept], lengths[kept], taken[:, :first], first
+    longest = int(lengths.max(initial=1))
+    number = -(-longest // _PART)
+    if longest > _MOST_BYTES or number * taken.size > _MOST_NUMBERS:
+        return None
+    eights = np.ndarray((len(data) - _PART + 1,), dtype="<u8", buffer=data, strides=(1,))
+    parts = np.empty((number, places, len(cells)), dtype=np.uint64)
+    for part in range(number):
+        rows = np.zeros(taken.shape, dtype=np.uint64)
+        rows[taken] = eights[starts + _PART * part] & _MASKS[part][lengths]
+        parts[part] = rows.T
+    return parts
+
+
+def _widened(parts: Parts, number: int) -> Parts:
+    """So many parts, those behind the last 0."""
+    more = number - len(parts)
+    return np.concatenate([parts, np.zeros((more, *parts.shape[1:]), dtype=np.uint64)]) if more else parts
+
+
+def _filled_rows(filled: Flags) -> slice | Ints:
+    """The cells to look at, where few are filled; else all, which is quicker than to pick most."""
+    rows = np.flatnonzero(filled)
+    return rows if 2 * len(rows) < len(filled) else slice(None)
+
+
+def _equal(a: Parts, b: Parts) -> Flags:
+    """Where all parts are equal; shape without the first axis."""
+    same = a[0] == b[0]
+    for left, right in zip(a[1:], b[1:], strict=True):
+        same &= left == right
+    return np.asarray(same)
+
+
+def _hashes(parts: Parts) -> Parts:
+    hashes = parts[0]
+    for part in parts[1:]:
+        hashes = (hashes ^ (hashes >> np.uint64(29))) * _FACTOR + part
+    return np.asarray(hashes)
