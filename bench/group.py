@@ -6,8 +6,8 @@ from pathlib import Path
 
 from common import command, seconds, table
 
-from mleb_core.evaluate import unsettled
 from mleb_core.layout import GroupLayout
+from mleb_core.planning import unsettled
 from mleb_core.report.models import CompetitionReport, RunReport
 from mleb_core.run import Limits, Outcome, Run, RunGroup, RunStatus, now
 

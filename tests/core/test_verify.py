@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import mleb_core
 from mleb_core.competition import Competition
 from mleb_core.errors import RunGroupError
-from mleb_core.evaluate import EvalRequest, evaluate, plugin_versions
+from mleb_core.evaluate import EvalRequest, evaluate
 from mleb_core.gateway.transcript import Secrets, Transcript
 from mleb_core.layout import GroupLayout, RunLayout, write_whole
 from mleb_core.ledger import Kind, Ledger, check_chain, read_ledger
@@ -30,6 +30,7 @@ from mleb_core.ledger_facts import (
     record_report,
     start_details,
 )
+from mleb_core.planning import plugin_versions
 from mleb_core.plugins import load_plugins
 from mleb_core.prepare import prepare
 from mleb_core.registry import Registry

@@ -293,7 +293,7 @@ class Progress:
 
 def _settled(directory: Path, group: RunGroup) -> dict[RunKey, str]:
     """The runs of a group that are over already, with their status."""
-    from mleb_core.evaluate import unsettled
+    from mleb_core.planning import unsettled
 
     open_keys = set(unsettled(directory, group))
     return {key: "done" for key in group.run_keys() if key not in open_keys}

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mleb_core.errors import RunGroupError, UnknownIdError
-from mleb_core.evaluate import carry_out, unsettled
+from mleb_core.evaluate import carry_out
 from mleb_core.execute import read_run
 from mleb_core.group_dir import BusyGroupError, held
 from mleb_core.layout import GroupLayout, write_whole
+from mleb_core.planning import unsettled
 from mleb_core.registry import Registry
 from mleb_core.report.collect import load_group
 from mleb_core.run import RunGroup, RunKey, RunStatus, append_event

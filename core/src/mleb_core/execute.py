@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mleb_core.attempt import end_leftovers, open_ledger, run_agent
 from mleb_core.competition import Competition
+from mleb_core.data_watch import DataWatch
 from mleb_core.errors import (
     CompetitionError,
     MlebError,
@@ -25,15 +27,16 @@ from mleb_core.errors import (
     UsageError,
 )
 from mleb_core.grading.pool import GradingPool
-from mleb_core.instructions import render_instructions
-from mleb_core.layout import CompetitionData, GroupLayout, RunLayout, remove_unfinished, write_whole
-from mleb_core.prepare import data_digest
+from mleb_core.layout import GroupLayout, RunLayout, remove_unfinished, write_whole
+from mleb_core.ledger import Ledger
+from mleb_core.ledger_facts import record_end, record_graded, record_report
 from mleb_core.registry import Registry
 from mleb_core.report.build import competition_report, human_scores, run_report
 from mleb_core.report.load import OtherVersionError, parse_model
 from mleb_core.report.models import CompetitionReport, RunReport
 from mleb_core.run import Cause, Outcome, Run, RunGroup, RunKey, RunStatus, append_event, now
-from mleb_core.runner.protocol import Job, Stop
+from mleb_core.runner.protocol import Stop
+from mleb_core.services import Services
 
 __all__ = ["Executor", "read_run"]
 
@@ -61,10 +64,6 @@ def read_run(layout: RunLayout) -> Run | None:
         return None
 
 
-DataState = tuple[tuple[int, int, int], ...]
-"""Inode, change time in ns and size of the files that stand for a competition's data."""
-
-
 def is_cancelled(layout: RunLayout) -> bool:
     """Whether somebody asks for a run to be cancelled."""
     try:
@@ -85,10 +84,15 @@ class Executor:
     """Where competitions, agents and runners are found."""
     pool: GradingPool
     """Where submissions are graded."""
+    services: Services
+    """What the harness offers to agents."""
     on_change: Callable[[Run], None] | None = None
     """Told of each change of a run's status, from the run's thread."""
     _scores: dict[str, list[float] | None] = field(default_factory=dict)
-    _data_seen: dict[str, DataState] = field(default_factory=dict)
+    _data: DataWatch = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._data = DataWatch(Path(self.group.data_dir), self.group.digests)
 
     def __call__(self, key: RunKey, stop: Stop) -> Run:
         """Carry a run to its end, or to INTERRUPTED when `stop` is set, or to CANCELLED when its directory says so.
@@ -121,15 +125,8 @@ class Executor:
         """Start, and start again after failures that are not the agent's, until the run has ended."""
         while True:
             try:
-                if run.status is not RunStatus.GRADING or run.outcome is None:
-                    if is_cancelled(layout):
-                        return self._cancel(run, layout)
-                    run = self._run_agent(run, layout, stop)
-                    if run.status is RunStatus.INTERRUPTED:
-                        if is_cancelled(layout):
-                            return self._cancel(run, layout)
-                        return self._change(run, layout, RunStatus.INTERRUPTED)
-                return self._close(run, layout, self._graded(run, layout))
+                with open_ledger(layout) as ledger:
+                    return self._step(run, layout, ledger, stop)
             except Exception as error:
                 met: Exception = error
                 if self._was_removed(layout):
@@ -139,82 +136,73 @@ class Executor:
                     raise fatal from error
                 run, last = self._record_failure(read_run(layout) or run, layout, met)
                 if last:
-                    return self._close(run, layout, None, fault=_told(met))
+                    with open_ledger(layout) as ledger:
+                        return self._close(run, layout, ledger, None, fault=_told(met))
                 if stop.is_set() and not is_cancelled(layout):
                     return self._change(run, layout, RunStatus.INTERRUPTED)
 
-    def _cancel(self, run: Run, layout: RunLayout) -> Run:
+    def _step(self, run: Run, layout: RunLayout, ledger: Ledger, stop: Stop) -> Run:
+        """Run the agent, if that is still to be done, grade what it left, and close the run."""
+        if run.status is not RunStatus.GRADING or run.outcome is None:
+            if is_cancelled(layout):
+                return self._cancel(run, layout, ledger)
+            run = self._run_agent(run, layout, ledger, stop)
+            if run.status is RunStatus.INTERRUPTED:
+                if is_cancelled(layout):
+                    return self._cancel(run, layout, ledger)
+                return self._change(run, layout, RunStatus.INTERRUPTED)
+        return self._close(run, layout, ledger, self._graded(run, layout))
+
+    def _cancel(self, run: Run, layout: RunLayout, ledger: Ledger) -> Run:
         """End a run without a verdict, because somebody asked for it. What its agent has left is kept.
 
         Raises:
             as `Runner.run`, which ends what a dead harness left running of it.
         """
         if run.status in UNDER_WAY:
-            over = Stop()
-            over.set()
-            self.registry.runner(self.group.runner).run(self._job(run, layout), over)
+            end_leftovers(run, layout, ledger, group=self.group, group_layout=self.layout, registry=self.registry)
         outcome = run.outcome or Outcome(status=RunStatus.CANCELLED)
         changes = {"status": RunStatus.CANCELLED, "cause": Cause.CANCELLED, "message": "cancelled by a person"}
-        return self._close(run.model_copy(update={"outcome": outcome.model_copy(update=changes)}), layout, None)
+        run = run.model_copy(update={"outcome": outcome.model_copy(update=changes)})
+        return self._close(run, layout, ledger, None)
 
     def _was_removed(self, layout: RunLayout) -> bool:
         """Whether the run's directory is gone, which an agent that is not isolated can do, but not the group's."""
         return not layout.root.exists() and self.layout.group.exists()
 
-    def _run_agent(self, run: Run, layout: RunLayout, stop: Stop) -> Run:
+    def _run_agent(self, run: Run, layout: RunLayout, ledger: Ledger, stop: Stop) -> Run:
         """Run the agent to its end. Gives the run as it then stands, which for INTERRUPTED is not yet written."""
-        run = run.model_copy(
-            update={"attempt": run.attempt + 1, "started_at": now(), "outcome": None, "ended_at": None}
-        )
-        # Where run.json was lost, the attempt has the number of one whose report still stands.
-        layout.report.unlink(missing_ok=True)
-        run = self._change(run, layout, RunStatus.PREPARING, attempt=run.attempt)
-        job = self._job(run, layout)
-        self._observe(layout, "mleb_run_started", run=run)
-        run = self._change(run, layout, RunStatus.RUNNING)
-        outcome = self.registry.runner(self.group.runner).run(job, stop)
+        self._data.require(self.registry.competition(run.key.competition))
+        take_up = run.status is RunStatus.RUNNING and self.registry.runner(self.group.runner).is_running(layout)
+        if take_up:
+            append_event(layout.events, "taken_up", attempt=run.attempt)
+        else:
+            changes = {"attempt": run.attempt + 1, "started_at": now(), "outcome": None, "ended_at": None}
+            run = run.model_copy(update=changes)
+            # Where run.json was lost, the attempt has the number of one whose report still stands.
+            layout.report.unlink(missing_ok=True)
+            layout.usage.unlink(missing_ok=True)
+            run = self._change(run, layout, RunStatus.PREPARING, attempt=run.attempt)
+            self._observe(layout, "mleb_run_started", run=run)
+            run = self._change(run, layout, RunStatus.RUNNING)
+        outcome = self._attempt(run, layout, ledger, stop, take_up=take_up)
         run = run.model_copy(update={"outcome": outcome})
         if outcome.status is RunStatus.INTERRUPTED:
             return run.model_copy(update={"status": RunStatus.INTERRUPTED})
         return self._change(run, layout, RunStatus.GRADING, outcome=outcome.status, message=outcome.message)
 
-    def _job(self, run: Run, layout: RunLayout) -> Job:
-        key, group = run.key, self.group
-        competition = self.registry.competition(key.competition)
-        self._require_data(competition)
-        scaffold, agent = self.registry.scaffold(key.agent)
-        return Job(
-            key=key,
-            layout=layout,
-            spare=self.layout.spare(competition.label),
-            public=CompetitionData.of(Path(group.data_dir), competition.label).public,
-            description=competition.description,
-            instructions=render_instructions(limits=group.limits, sample=competition.spec.grading.sample),
-            scaffold=scaffold,
-            variant=agent.variant,
-            model=group.model,
-            settings=group.settings,
-            limits=group.limits,
-            env={},
+    def _attempt(self, run: Run, layout: RunLayout, ledger: Ledger, stop: Stop, *, take_up: bool) -> Outcome:
+        return run_agent(
+            run,
+            layout,
+            ledger,
+            stop,
+            group=self.group,
+            group_layout=self.layout,
+            registry=self.registry,
+            services=self.services,
+            take_up=take_up,
         )
-
-    def _require_data(self, competition: Competition) -> None:
-        """Check that a competition's data is there and the group's own; quick where nothing has changed.
-
-        Raises:
-            NotPreparedError: it vanished or changed since the group began.
-        """
-        data_dir, label = Path(self.group.data_dir), competition.label
-        state = _state_of(competition, CompetitionData.of(data_dir, label))
-        if state is None or self._data_seen.get(label) != state:
-            digest = data_digest(competition, data_dir)
-            if digest != self.group.digests.get(label, digest):
-                raise NotPreparedError(
-                    f"{label}: the data in {data_dir} is no longer that which the group began with; "
-                    "put it back and --resume, or start a new group"
-                )
-            if state is not None:
-                self._data_seen[label] = state
 
     def _graded(self, run: Run, layout: RunLayout) -> CompetitionReport:
         """The grade of what the agent left; one that stands from before this attempt was cut off is kept."""
@@ -223,15 +211,17 @@ class Executor:
         if graded is not None and graded.grader_error is None:
             return graded
         competition = self.registry.competition(run.key.competition)
-        self._require_data(competition)
+        self._data.require(competition)
         grade = self.pool.grade(competition, layout.submission, Path(self.group.data_dir))
         if grade.grader_error:
-            self._require_data(competition)  # what a grader meets whose answers vanish is no fault of its own
+            self._data.require(competition)  # what a grader meets whose answers vanish is no fault of its own
             append_event(layout.events, "grader_error", message=grade.grader_error)
         return competition_report(grade, competition, self._human_scores(competition))
 
-    def _close(self, run: Run, layout: RunLayout, graded: CompetitionReport | None, *, fault: str = "") -> Run:
-        """Write the report, then the final status: a run that has ended always has a report.
+    def _close(
+        self, run: Run, layout: RunLayout, ledger: Ledger, graded: CompetitionReport | None, *, fault: str = ""
+    ) -> Run:
+        """Write the report, then the final status: a run that has ended always has a report, and the ledger knows it.
 
         Args: fault: what of mleb's own or of the machine's failed at last, if anything.
         """
@@ -240,10 +230,15 @@ class Executor:
         ungraded = graded.grader_error is not None if graded else bool(fault) and run.status is RunStatus.GRADING
         changes = {"status": run.outcome.status, "ended_at": run.ended_at or now(), "ungraded": ungraded}
         run = run.model_copy(update=changes)
-        report = run_report(run, graded)
+        record_end(ledger, layout, run)
+        if graded is not None:
+            competition = self.registry.competition(run.key.competition)
+            record_graded(ledger, graded, competition, Path(self.group.data_dir), self.registry)
+        report = run_report(run, graded, ledger.result)
         if ungraded and fault:
             report = report.model_copy(update={"cause": Cause.HARNESS_FAILURE, "message": f"not graded: {fault}"})
         write_whole(layout.report, report.model_dump_json(indent=2) + "\n")
+        record_report(ledger, layout)
         run = self._change(run, layout, run.status, durable=True)
         if run.settled:
             layout.cancel.unlink(missing_ok=True)  # done, or too late
@@ -295,16 +290,6 @@ def _told(error: Exception) -> str:
     """A failure in one line."""
     expected = isinstance(error, MlebError | OSError)
     return " ".join(str(error if expected else f"{type(error).__name__}: {error}").split())
-
-
-def _state_of(competition: Competition, data: CompetitionData) -> DataState | None:
-    """What shows at a glance whether prepared data is still the same; None where something of it is not there."""
-    grading = competition.spec.grading
-    try:
-        found = [path.stat() for path in (data.manifest, data.private / grading.answers, data.public / grading.sample)]
-    except OSError:
-        return None
-    return tuple((status.st_ino, status.st_mtime_ns, status.st_size) for status in found)
 
 
 def _standing_report(layout: RunLayout, run: Run) -> RunReport | None:

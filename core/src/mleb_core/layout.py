@@ -204,6 +204,10 @@ class RunLayout:
         """What the agent was given and did, a hash-chained JSON object a line."""
         return self.root / "ledger.jsonl"
 
+    def spoilt_ledger(self, number: int) -> Path:
+        """A ledger that was found not to hold, and replaced."""
+        return self.root / f"ledger.spoilt-{number}.jsonl"
+
     @property
     def resources(self) -> Path:
         """What the run used over time: processor, memory, disk, GPUs."""

@@ -53,6 +53,8 @@ class Kind(StrEnum):
     """A later harness goes on with an attempt that a former one started."""
     TORN = "torn"
     """The ledger's last line was not whole, as a killed machine leaves it, and was removed."""
+    SPOILT = "spoilt"
+    """The ledger before this one did not hold; it is kept beside it, and this one begins anew."""
     END = "end"
     """The agent's part is over: outcome, and digests of everything that was collected."""
     GRADED = "graded"

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from mleb_core.evaluate import check_competition
+from mleb_core.planning import check_competition
 from mleb_core.registry import Registry
 
 REGISTRY = Registry()

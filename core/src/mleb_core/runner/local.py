@@ -117,7 +117,8 @@ def _run_in_place(job: Job, layout: RunLayout, tmp: Path, stop: Stop) -> Outcome
     paths = workspace.agent_paths(layout)
     launch = _launch(job, paths)
     own_gpus = {"CUDA_VISIBLE_DEVICES": ",".join(job.gpus)} if job.gpus else {}
-    further = (job.env, launch.env, own_gpus)
+    services = job.channel.environment(job.channel.url) if job.channel is not None else {}
+    further = (services, job.env, launch.env, own_gpus)
     env = workspace.environment(
         key=job.key, run_id=processes.marker, paths=paths, tmp=tmp, limits=job.limits, further=further
     )
