@@ -97,9 +97,8 @@ def _build(client: "DockerClient", context: Context, tell: Callable[[str], None]
                 network_mode=None if context.network else "none",
             )
             for message in stream:
-                if "error" in message:
+                if "error" in message:  # the last one, but the answer is read to its end: else its socket stays open
                     problem = " ".join(str(message["error"]).split())
-                    break
                 output.take(str(message.get("stream") or message.get("status") or ""))
         if output.done:
             return
