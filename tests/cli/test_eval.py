@@ -116,9 +116,11 @@ def test_dry_run_of_a_group_that_goes_on_names_what_is_left(mleb, evaluate, tmp_
 )
 def test_what_cannot_be_is_told_in_one_line_before_anything_starts(evaluate, tmp_path, arguments, code, words):
     result = evaluate(*arguments, "--json")
-    assert (result.returncode, result.stdout) == (code, "")
+    assert result.returncode == code
     told = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
     assert len(told) == 1 and words in told[0]
+    failure = json.loads(result.stdout)["error"]
+    assert (failure["exit_code"], "Error: " + failure["message"]) == (code, told[0])
     assert not (tmp_path / "runs").exists()
 
 
@@ -128,8 +130,8 @@ def test_what_cannot_be_is_told_in_one_line_before_anything_starts(evaluate, tmp
 )
 def test_a_group_that_cannot_be_resumed(mleb, arguments, code, words):
     result = mleb("eval", "--resume", "nowhere", *arguments, "--json", env={"MLEB_SEEDS": "3"})
-    assert (result.returncode, result.stdout) == (code, "")
-    assert words in result.stderr
+    assert result.returncode == code
+    assert words in result.stderr and words in json.loads(result.stdout)["error"]["message"]
 
 
 def test_missing_data_is_made_on_the_spot(mleb, clitest, tmp_path):
@@ -216,7 +218,7 @@ def test_a_terminal_sees_each_result_and_the_table(mleb, clitest, prepared_data,
 def test_an_output_that_cannot_be_written(mleb, clitest, prepared_data, tmp_path):
     (tmp_path / "runs").write_text("a file")
     result = mleb("eval", "-p", "clitest", "-c", TITANIC, "-d", prepared_data, "-o", tmp_path / "runs", "--json")
-    assert (result.returncode, result.stdout) == (1, "")
+    assert (result.returncode, json.loads(result.stdout)["error"]["type"]) == (1, "RunGroupError")
     assert f"Error: {tmp_path / 'runs'}" in result.stderr
     assert "internal error" not in result.stderr
 
@@ -248,7 +250,7 @@ def test_a_report_of_what_is_no_group(mleb, tmp_path, content, words):
         for name, text in content.items():
             (group / name).write_text(text)
     result = mleb("report", group, "--json")
-    assert (result.returncode, result.stdout) == (1, "")
+    assert (result.returncode, json.loads(result.stdout)["error"]["type"]) == (1, "RunGroupError")
     assert words in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
@@ -294,7 +296,8 @@ def test_a_signal_before_the_first_run_leaves_nothing_half_made(mleb, clitest, t
         assert line
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stdout) == (130, b""), stderr
-    assert b"Traceback" not in stderr
+    assert process.returncode == 130, stderr
+    assert json.loads(stdout) == {"error": {"type": "Interrupted", "message": "interrupted", "exit_code": 130}}
+    assert stderr.endswith(b"Error: interrupted\n")
     assert not (tmp_path / "runs").exists()
     assert not (tmp_path / "data" / "handwritten-digits" / "prepared").exists()

@@ -1,6 +1,7 @@
 """The command `mleb`: finds the command asked for and turns what goes wrong into one line and an exit code.
 
-0: done. 1: failed. 2: asked for something that cannot be. 130: Ctrl-C.
+0: done. 1: failed. 2: asked for something that cannot be. 130: Ctrl-C. The line goes to stderr; where JSON was asked
+for and none was printed yet, stdout gets the same as one object: {"error": {"type", "message", "exit_code"}}.
 
 Start-up is kept short: `mleb --help`, `mleb --version` and `mleb list KIND` import neither typer nor rich, and
 any other command imports its own module only.
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import mleb
 from mleb.commands import COMMANDS
-from mleb.output import clean, open_streams, print_error, print_line, print_notice, stdout_kept
-from mleb_core.errors import MlebError, UnknownIdError, UsageError
+from mleb.failures import in_one_line, wants_json
+from mleb.output import clean, open_streams, print_error, print_failure, print_line, print_notice, stdout_kept
+from mleb_core.errors import UnknownIdError, UsageError
 
 if TYPE_CHECKING:
     import typer
@@ -103,26 +105,25 @@ def help_text(plugin_commands: Iterable[tuple[str, str]] = ()) -> str:
 def _guarded(arguments: list[str]) -> int:
     """Run, and turn what goes wrong into a line and an exit code."""
     try:
-        return _dispatch(arguments)
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
-    except KeyboardInterrupt:
-        print_error("interrupted")
-        return 130
+        try:
+            return _dispatch(arguments)
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+            if code > 128:
+                print_failure("Interrupted", "interrupted", code, as_json=wants_json(arguments))
+            return code
+        except KeyboardInterrupt:
+            print_failure("Interrupted", "interrupted", 130, as_json=wants_json(arguments))
+            return 130
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            _print_traceback()
+            kind, message, code = in_one_line(error, arguments)
+            print_failure(kind, message, code, as_json=wants_json(arguments))
+            return code
     except BrokenPipeError:
         return 1  # whoever read our output has gone; that is no news to them
-    except MlebError as error:
-        _print_traceback()
-        print_error(error)
-        return 2 if isinstance(error, UsageError) else 1
-    except Exception as error:
-        _print_traceback()
-        if isinstance(error, OSError) and error.strerror:
-            print_error(error.strerror if error.filename is None else f"{error.filename}: {error.strerror}")
-            return 1
-        hint = "" if os.environ.get("MLEB_DEBUG") else " (run with MLEB_DEBUG=1 for the traceback)"
-        print_error(f"internal error: {type(error).__name__}: {error}{hint}")
-        return 1
 
 
 def _print_traceback() -> None:
@@ -159,7 +160,22 @@ def _dispatch(arguments: list[str]) -> int:
         raise UsageError(f"no such option {first!r}; see mleb --help")
     else:
         app = _app_of_plugins(first)
-    app(args=arguments, prog_name="mleb")
+    if completing or first.startswith("-"):
+        app(args=arguments, prog_name="mleb")
+        return 0
+    return _invoke(app, arguments)
+
+
+def _invoke(app: "typer.Typer", arguments: list[str]) -> int:
+    """Run a command as typer does, but leave errors to `_guarded`: typer's own take several lines."""
+    import typer.main
+
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("mleb", list(arguments)) as context:
+            command.invoke(context)
+    except typer.Exit as end:
+        return int(end.exit_code)
     return 0
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from mleb.config import apply_config
+from mleb.output import ask_for_json
 from mleb.units import parse_duration, parse_size
 from mleb_core.errors import UsageError
 
@@ -78,4 +79,4 @@ Edition = Annotated[
     int, option("--edition", "-e", help="Edition of the competitions; 1 is as published.", min=1, metavar="N")
 ]
 Workers = Annotated[int | None, option("--workers", "-w", help="How many at a time.", min=1, metavar="N")]
-AsJson = Annotated[bool, option("--json", "-j", help="Print JSON and nothing else to stdout.")]
+AsJson = Annotated[bool, option("--json", "-j", help="Print JSON and nothing else to stdout.", callback=ask_for_json)]

@@ -15,9 +15,12 @@ from typing import Any
 from mleb_core.errors import MlebError
 
 __all__ = [
+    "ask_for_json",
     "clean",
+    "json_is_asked",
     "open_streams",
     "print_error",
+    "print_failure",
     "print_json",
     "print_json_text",
     "print_line",
@@ -28,8 +31,23 @@ __all__ = [
 ]
 
 
+_JSON = {"asked": False, "printed": False}
+
+
+def ask_for_json(asked: bool) -> bool:
+    """Callback of --json: remember that stdout is for JSON alone, which failures must know."""
+    _JSON["asked"] = _JSON["asked"] or asked
+    return asked
+
+
+def json_is_asked() -> bool:
+    """Whether the command has read that its results are JSON."""
+    return _JSON["asked"]
+
+
 def open_streams() -> None:
     """Make stdin, stdout and stderr usable: a closed one leads to the null device, none raises on a character."""
+    _JSON.update(asked=False, printed=False)
     while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass  # a closed standard stream would be given to the next file that is opened
     os.close(handle)
@@ -79,6 +97,21 @@ def print_error(text: object) -> None:
     _to_stderr(f"Error: {clean(text)}")
 
 
+def print_failure(kind: str, message: str, exit_code: int, *, as_json: bool) -> None:
+    """What went wrong: a line on stderr, and an object on stdout where a program waits for JSON that never came.
+
+    Args:
+        kind: name of the error, such as UsageError.
+        message: is made one harmless line.
+        exit_code: of the command.
+        as_json: whether the results were to be JSON.
+    """
+    print_error(message)
+    if as_json and not _JSON["printed"]:
+        with contextlib.suppress(MlebError, OSError):  # stdout cannot be written, which may be what went wrong
+            print_json({"error": {"type": kind, "message": clean(message), "exit_code": exit_code}})
+
+
 def print_json(value: Any) -> None:
     """A result as JSON. Always UTF-8, whatever the terminal's encoding."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
@@ -93,6 +126,7 @@ def print_json_text(text: str) -> None:
     """A result that is JSON already, with its line end."""
     if hasattr(sys.stdout, "reconfigure") and not text.isascii():
         sys.stdout.reconfigure(encoding="utf-8")
+    _JSON["printed"] = True
     print_text(text)
 
 
