@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mleb_core.errors import CompetitionError
-from mleb_core.layout import CompetitionData
+from mleb_core.layout import CompetitionData, RunLayout
 from mleb_core.leaderboard import standing
 from mleb_core.report.models import (
     AgentResult,
@@ -18,11 +18,13 @@ from mleb_core.report.models import (
     GradingReport,
     GroupReport,
     MissingRun,
+    ResourceSummary,
     RunReport,
     SeedResult,
 )
 from mleb_core.report.statistics import estimate, percentage
 from mleb_core.run import Run, RunGroup, RunKey, RunStatus, now
+from mleb_core.runner.resources import read_resources
 
 if TYPE_CHECKING:
     from mleb_core.competition import Competition
@@ -36,6 +38,7 @@ __all__ = [
     "group_report",
     "human_scores",
     "ledgers_digest",
+    "resource_summary",
     "run_report",
 ]
 
@@ -146,13 +149,19 @@ def _read_scores(path: Path) -> list[float]:
     return scores
 
 
-def run_report(run: Run, competition_report: CompetitionReport | None, ledger: str | None = None) -> RunReport:
+def run_report(
+    run: Run,
+    competition_report: CompetitionReport | None,
+    ledger: str | None = None,
+    resources: ResourceSummary | None = None,
+) -> RunReport:
     """A run's report.json.
 
     Args:
         run: in its final state.
         competition_report: None where the run was not graded.
         ledger: hash of the ledger's entry that the result hangs on (`Ledger.result`); None: there is no ledger.
+        resources: what the run used (`resource_summary`).
 
     Raises:
         ValueError: the graded submission is of another competition.
@@ -173,10 +182,35 @@ def run_report(run: Run, competition_report: CompetitionReport | None, ledger: s
         runtime_s=outcome.runtime_s if outcome else None,
         exit_code=outcome.exit_code if outcome else None,
         peak_memory_bytes=outcome.peak_memory_bytes if outcome else None,
+        resources=resources,
         refused=outcome.refused if outcome else (),
         competition_report=competition_report,
         ledger=ledger,
     )
+
+
+def resource_summary(layout: RunLayout) -> ResourceSummary | None:
+    """What a run used, from its resources.json; None where there is none, or none as `ResourceRecorder` writes it."""
+    recorded = read_resources(layout)
+    try:
+        summary = recorded["summary"] if recorded is not None else None
+        if summary is None:
+            return None
+        gpus = summary["gpus"]
+        shares = [gpu["utilization_percent_mean"] for gpu in gpus if gpu["utilization_percent_mean"] is not None]
+        memory = [gpu["memory_bytes_peak"] for gpu in gpus if gpu["memory_bytes_peak"] is not None]
+        return ResourceSummary(
+            cpu_cores_mean=summary["cpu_cores_mean"],
+            memory_bytes_peak=summary["memory_bytes_peak"],
+            disk_bytes_peak=summary["disk_bytes_peak"],
+            gpus=tuple(gpu["name"] or gpu["id"] for gpu in gpus),
+            gpu_hours=round(summary["gpu_seconds"] / 3600, 5),
+            gpu_utilization_percent_mean=round(sum(shares) / len(shares), 3) if shares else None,
+            gpu_memory_bytes_peak=max(memory, default=None),
+            gpu_energy_kwh=round(summary["energy_j"] / 3.6e6, 6) if summary["energy_j"] is not None else None,
+        )
+    except (KeyError, TypeError, ValueError):  # of pydantic too
+        return None
 
 
 def ledgers_digest(runs: Iterable[RunReport]) -> str | None:

@@ -4,6 +4,7 @@
     CompetitionReport  its graded submission, with MLE-bench's fields
     GroupReport      a run group's report.json: AgentResult > SeedResult, Estimate; MissingRun
     GradingReport    grading_report.json, MLE-bench's format
+    RunSnapshots     score over time of one run, snapshots/scores.json; SnapshotScore
 
 A report never drops a run: what has no verdict stands under `missing` and counts as a run without a medal.
 """
@@ -23,8 +24,11 @@ __all__ = [
     "GradingReport",
     "GroupReport",
     "MissingRun",
+    "ResourceSummary",
     "RunReport",
+    "RunSnapshots",
     "SeedResult",
+    "SnapshotScore",
 ]
 
 
@@ -109,6 +113,27 @@ class CompetitionReport(Report):
         return self.grader_error is None
 
 
+class ResourceSummary(Report):
+    """What one run used, as far as it was seen; the whole of it over time is in resources.json."""
+
+    cpu_cores_mean: float | None = Field(default=None, ge=0)
+    """Processor cores in use, on average."""
+    memory_bytes_peak: int | None = Field(default=None, ge=0)
+    """Most memory in use."""
+    disk_bytes_peak: int | None = Field(default=None, ge=0)
+    """Most that was on disk."""
+    gpus: tuple[Text, ...] = ()
+    """Product names of the GPUs that the run had for itself; their ids where the names are not known."""
+    gpu_hours: float = Field(default=0, ge=0)
+    """Number of these times the hours that the run took, in use or not."""
+    gpu_utilization_percent_mean: Percent | None = None
+    """Share of the time in which they computed, on average over time and GPUs."""
+    gpu_memory_bytes_peak: int | None = Field(default=None, ge=0)
+    """Most memory in use on one of them."""
+    gpu_energy_kwh: float | None = Field(default=None, ge=0)
+    """Energy that they drew together."""
+
+
 class RunReport(Report):
     """report.json of one run."""
 
@@ -138,6 +163,8 @@ class RunReport(Report):
     """Of the agent's main process; negative: the signal that killed it."""
     peak_memory_bytes: int | None = None
     """Largest resident memory seen."""
+    resources: ResourceSummary | None = None
+    """What it used of the machine; None where nothing was recorded."""
     refused: tuple[Text, ...] = ()
     """Files that were not collected, each `path: why`."""
     competition_report: CompetitionReport | None = None
@@ -308,3 +335,45 @@ class GradingReport(Report):
     """Version of this format."""
     missing_runs: int = 0
     """Runs of the group that were never graded; they have no entry and no part in the totals."""
+
+
+class SnapshotScore(Report):
+    """One snapshot of a run's submission, graded."""
+
+    elapsed_s: float
+    """Seconds from the agent's start."""
+    time: str
+    """When it was taken: UTC, ISO 8601."""
+    sha256: str
+    """Of the submission, in hexadecimal."""
+    file: str | None
+    """Name of the copy; None where it was not copied."""
+    score: float | None
+    """The score, rounded to 5 decimals; None without a valid submission."""
+    medal: Medal
+    """The best medal that the score earns."""
+    valid: bool | None
+    """Whether it is a valid submission; None: there is no verdict, `message` says why."""
+    message: Text = ""
+    """Why it is invalid or has no verdict, in one line."""
+
+
+class RunSnapshots(Report):
+    """Score over time of one run."""
+
+    format_version: Literal[1] = 1
+    """Version of this format."""
+    key: RunKey
+    """Competition, agent and seed."""
+    graded_at: str
+    """UTC, ISO 8601."""
+    is_lower_better: bool
+    """Direction of the score."""
+    snapshots: tuple[SnapshotScore, ...]
+    """Oldest first."""
+    final_sha256: str | None = None
+    """Of the submission that counts; None where none was graded."""
+    final_score: float | None = None
+    """The score that counts, from the run's report."""
+    final_medal: Medal = "none"
+    """The medal that counts."""
