@@ -15,6 +15,8 @@ __all__ = ["align_by_id", "check_columns", "comparable_ids", "row_name"]
 Positions = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
 
+_DENSE = 16  # numbers from the least to the greatest id, for one that is there
+
 
 def check_columns(
     submission: pd.DataFrame,
@@ -100,11 +102,10 @@ def align_by_id(
     wanted, found = comparable_ids(answers, submission, ids, repeated)
     if len(wanted) == len(found) and bool(np.all(wanted == found)):
         return np.arange(len(wanted), dtype=np.intp)  # as the sample submission has them: nothing to look up
-    index = pd.Index(wanted)
-    if not index.is_unique:
+    place = _places(wanted, found)
+    if place is None:
         raise GraderError(f"the answers' ids ({', '.join(ids)}) are not unique; see grading.id in competition.toml")
     _refuse_empty(submission, answers, ids)
-    place = index.get_indexer(pd.Index(found))
     if unknown == "refused":
         _refuse_unknown(place, submission, ids, len(wanted), repeated)
     row = np.full(len(wanted), -1, dtype=np.intp)
@@ -135,6 +136,21 @@ def comparable_ids(
     return codes[:n], codes[n:]
 
 
+def _places(wanted: npt.NDArray[Any], found: npt.NDArray[Any]) -> Positions | None:
+    """Where each found key stands among the wanted ones, -1 for nowhere; None where a wanted one stands twice."""
+    if wanted.dtype == found.dtype == np.int64 and len(wanted) and len(found):
+        low, high = int(wanted.min()), int(wanted.max())
+        if high - low < _DENSE * len(wanted):  # a table of all keys between is quicker than one of hashes
+            table = np.full(high - low + 2, -1, dtype=np.int64)
+            rows = np.arange(len(wanted), dtype=np.int64)
+            table[wanted - low] = rows
+            if not np.array_equal(table[wanted - low], rows):
+                return None
+            return table[np.where((found >= low) & (found <= high), found - low, -1)]
+    index = pd.Index(wanted)
+    return np.asarray(index.get_indexer(pd.Index(found))) if index.is_unique else None
+
+
 def _occurrence(
     table: pd.DataFrame, ids: Sequence[str], pairs: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]], side: int
 ) -> npt.NDArray[Any]:
@@ -144,7 +160,10 @@ def _occurrence(
 
 
 def _comparable(answers: "pd.Series[Any]", submission: "pd.Series[Any]") -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Both columns as arrays of one type."""
+    """Both columns as arrays of one type; texts may come as numbers that are equal where they are."""
+    if all(isinstance(column.dtype, pd.StringDtype) and not column.hasnans for column in (answers, submission)):
+        codes, _ = pd.factorize(pd.concat([answers, submission], ignore_index=True))
+        return codes[: len(answers)].astype(np.int64), codes[len(answers) :].astype(np.int64)
     if not _is_number(answers):
         # A column of texts in the answers has at least one that is no number. A submission whose ids are all
         # numbers lacks it, so that what pandas lost of '007' cannot change the verdict.

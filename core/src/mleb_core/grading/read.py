@@ -115,23 +115,35 @@ def _bounded(value: object) -> object:
 def _check_text(stream: BinaryIO, path: Path) -> None:
     """Go through the file once: NUL bytes and broken UTF-8 are found before pandas sees them."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    line = 1
+    before = 0  # bytes of earlier chunks
     while True:
         chunk = stream.read(_CHUNK)
         if b"\0" in chunk:
-            line += chunk.count(b"\n", 0, chunk.index(b"\0"))
+            line = _line(stream, before + chunk.index(b"\0"))
             raise InvalidSubmissionError(f"{named(path)}: line {line} holds a NUL byte; a CSV text file is expected")
-        try:
-            decoder.decode(chunk, final=not chunk)
-        except UnicodeDecodeError as error:
-            line += error.object.count(b"\n", 0, error.start)
-            raise InvalidSubmissionError(
-                f"{named(path)}: line {line} is not UTF-8; save the file with encoding utf-8"
-            ) from None
+        held = len(decoder.getstate()[0])  # bytes of a character that the chunk before has begun
+        if held or not chunk.isascii():
+            try:
+                decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                line = _line(stream, before - held + error.start)
+                raise InvalidSubmissionError(
+                    f"{named(path)}: line {line} is not UTF-8; save the file with encoding utf-8"
+                ) from None
         if not chunk:
             break
-        line += chunk.count(b"\n")
+        before += len(chunk)
     stream.seek(0)
+
+
+def _line(stream: BinaryIO, offset: int) -> int:
+    """The line, from 1, that the byte at an offset is in."""
+    stream.seek(0)
+    line = 1
+    while offset > 0 and (chunk := stream.read(min(_CHUNK, offset))):
+        line += chunk.count(b"\n")
+        offset -= len(chunk)
+    return line
 
 
 def _header_width(stream: BinaryIO, path: Path) -> int:

@@ -10,6 +10,7 @@ Two files make a grader of a plugin:
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from math import isfinite
 from pathlib import Path
@@ -34,8 +35,8 @@ __all__ = ["CheckedTable", "TableGrader", "call_metric", "finite_score"]
 class CheckedTable:
     """A submission that passed all checks, beside the answers: n scored rows in the answers' order."""
 
-    submission: "pd.DataFrame"
-    """All columns of the scored rows, shape (n, ...)."""
+    source: "pd.DataFrame"
+    """The submission, or its scored rows alone."""
     answers: "pd.DataFrame"
     """All columns of the scored rows, shape (n, ...). Do not change it."""
     cells: "Mapping[str, Array]"
@@ -44,6 +45,13 @@ class CheckedTable:
     """The target columns side by side, (n,) for one, (n, k) for k."""
     extras: "Mapping[str, Array]"
     """What the option `extras` asks for, by keyword."""
+    order: "Array | None" = None
+    """Positions of the scored rows in `source`, shape (n,); None: all, as they stand."""
+
+    @cached_property
+    def submission(self) -> "pd.DataFrame":
+        """All columns of the scored rows, shape (n, ...); the index is a row's place in the file, from 0."""
+        return self.source if self.order is None else self.source.iloc[self.order]
 
 
 class TableGrader:
@@ -171,10 +179,9 @@ class TableGrader:
         positions = order if rows is None else (np.cumsum(rows) - 1)[order]
         in_order = len(positions) == len(table) and bool((positions == np.arange(len(positions))).all())
         if not in_order:
-            table = table.iloc[order]
             cells = {name: values[positions] for name, values in cells.items()}
         extras = {keyword: _columns(answers, names, f"extras.{keyword}") for keyword, names in own.extras.items()}
-        return CheckedTable(table, answers, cells, stack(cells.values()), extras)
+        return CheckedTable(table, answers, cells, stack(cells.values()), extras, None if in_order else order)
 
     def scored(self, answers: "pd.DataFrame", own: "TableOptions") -> "Array | None":
         """Which rows of the answers are scored, shape (n,) of bool; None: all. By `where`; override for other rules.

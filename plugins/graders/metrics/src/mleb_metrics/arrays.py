@@ -7,7 +7,20 @@ import numpy.typing as npt
 
 from mleb_core.errors import InvalidSubmissionError
 
-__all__ = ["Array", "Flags", "Floats", "Ints", "as_columns", "as_flags", "as_floats", "as_row", "codes", "refuse_rows"]
+__all__ = [
+    "Array",
+    "Flags",
+    "Floats",
+    "Ints",
+    "are_texts",
+    "as_columns",
+    "as_flags",
+    "as_floats",
+    "as_row",
+    "codes",
+    "refuse_rows",
+    "same_shape",
+]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -22,7 +35,7 @@ def as_floats(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> tuple[Floats, F
         ValueError: the shapes differ, there are no rows, or a value is no number.
     """
     a, b = np.asarray(truth, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
-    _check_shapes(a, b)
+    same_shape(a, b)
     return a, b
 
 
@@ -66,7 +79,7 @@ def codes(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> tuple[Ints, Ints, A
     import pandas as pd
 
     a, b = np.asarray(truth), np.asarray(predicted)
-    _check_shapes(a, b)
+    same_shape(a, b)
     a, b = _one_column(a), _one_column(b)
     numeric = all(side.dtype.kind in "biuf" for side in (a, b))
     both = np.concatenate([a, b] if numeric else [a.astype(object), b.astype(object)])
@@ -93,18 +106,30 @@ def refuse_rows(bad: Flags, what: str, values: npt.ArrayLike) -> None:
         raise InvalidSubmissionError(f"scored row {first + 1} in the order of the answers: {what.format(value)}{also}")
 
 
-def _one_column(values: Array) -> Array:
-    if values.ndim == 1:
-        return values
-    if values.shape[1] == 1:
-        return values[:, 0]
-    raise ValueError(f"one target column expected, got {values.shape[1]}")
+def are_texts(values: Array) -> bool:
+    """Whether all values are text."""
+    import pandas as pd
+
+    return values.dtype == object and pd.api.types.infer_dtype(values, skipna=False) == "string"
 
 
-def _check_shapes(truth: Array, predicted: Array) -> None:
+def same_shape(truth: Array, predicted: Array) -> None:
+    """Refuse shapes that differ, or no rows.
+
+    Raises:
+        ValueError: says which shapes.
+    """
     if truth.shape != predicted.shape or truth.ndim not in (1, 2):
         raise ValueError(
             f"shapes (n,) or (n, k) expected, the same on both sides; got {truth.shape}, {predicted.shape}"
         )
     if truth.size == 0:
         raise ValueError("there are no rows to score")
+
+
+def _one_column(values: Array) -> Array:
+    if values.ndim == 1:
+        return values
+    if values.shape[1] == 1:
+        return values[:, 0]
+    raise ValueError(f"one target column expected, got {values.shape[1]}")

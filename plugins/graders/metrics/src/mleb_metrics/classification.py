@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mleb_core.errors import GraderError, InvalidSubmissionError
-from mleb_metrics.arrays import Flags, Ints, as_columns, as_flags, codes, refuse_rows
+from mleb_metrics.arrays import Flags, Ints, are_texts, as_columns, as_flags, codes, refuse_rows, same_shape
 
 __all__ = [
     "accuracy",
@@ -39,6 +39,9 @@ def accuracy(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
     if a.ndim == 2 and a.shape[1] > 1 and a.shape == b.shape:
         right = np.logical_and.reduce([np.equal(*codes(a[:, j], b[:, j])[:2]) for j in range(a.shape[1])])
         return float(np.mean(right))
+    if a.ndim == 1 and are_texts(a) and are_texts(b):
+        same_shape(a, b)
+        return float(np.mean(a == b))
     true, guess, _ = codes(a, b)
     return float(np.mean(true == guess))
 

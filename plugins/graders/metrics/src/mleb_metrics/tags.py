@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mleb_metrics.arrays import Ints
+from mleb_metrics.arrays import Ints, are_texts
 from mleb_metrics.words import ROWS, pieces, read_words
 
 __all__ = ["read_cells", "tag_micro_f1", "tag_sample_f1"]
@@ -51,7 +51,7 @@ def read_cells(values: npt.ArrayLike) -> list[str]:
 
     column = np.asarray(values, dtype=object).ravel()
     cells: list[Any] = column.tolist()
-    if pd.api.types.infer_dtype(column, skipna=False) == "string":
+    if are_texts(column):
         return cells
     empty = pd.isna(column).tolist()
     return ["" if missing else str(value) for value, missing in zip(cells, empty, strict=True)]

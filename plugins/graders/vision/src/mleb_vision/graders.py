@@ -1,7 +1,7 @@
 """Graders of texts that stand for masks, boxes or points. What they do is looked up when a submission is graded."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ __all__ = ["CellGrader", "ReadTable", "refusal"]
 class ReadTable(CheckedTable):
     """A submission whose cells were read."""
 
-    content: Any
+    content: Any = None
     """What the reader made of the target column, rows in the answers' order."""
 
 
@@ -71,7 +71,8 @@ class CellGrader(TableGrader):
             )
         _, options = split_options(task.grading.options)
         reading = self._reading({**options, **table.extras})
-        return ReadTable(**vars(table), content=self._read(table, reading, task))
+        given = {field.name: getattr(table, field.name) for field in fields(table)}
+        return ReadTable(**given, content=self._read(table, reading, task))
 
     def score(self, table: CheckedTable, task: "GradingTask", options: Mapping[str, Any]) -> float:
         """Apply the metric to what was read."""
