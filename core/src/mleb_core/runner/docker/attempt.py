@@ -1,8 +1,10 @@
 """One container's life: created, started or taken up, watched to its end, removed."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mleb_core.agent import Launch
@@ -21,8 +23,10 @@ from mleb_core.runner.docker.place import Record, User
 from mleb_core.runner.docker.state import State, inspect, kill, last_line, remove, wait_until_ended
 from mleb_core.runner.docker.verdict import verdict
 from mleb_core.runner.docker.watch import End, Watch
+from mleb_core.runner.meters import cgroup_reader
 from mleb_core.runner.protocol import Job, Stop
-from mleb_core.runner.snapshots import Snapshots
+from mleb_core.runner.resources import ResourceRecorder
+from mleb_core.runner.snapshots import Snapshots, taking_snapshots
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -56,8 +60,6 @@ class Attempt:
             SandboxError: the engine refuses it.
             UsageError: as `container.privileged`.
         """
-        from pathlib import Path
-
         arguments = specification(
             self.client,
             self.job,
@@ -110,19 +112,22 @@ class Attempt:
 
     def _to_its_end(self, container: str, output: Output) -> Outcome:
         state = inspect(self.client, container)
-        snapshots = self._snapshots()
+        began = time.monotonic() - state.runtime_s
         end, why, killed, peak = End.EXIT, "", 0, 0
-        if state.running:
-            watch = self._watch(container, state, output, snapshots)
-            try:
-                end = watch.until_end()
-                self._see_off(container, end, watch)
-            finally:
-                watch.close()
-            why, killed, peak = watch.why, watch.killed_for_memory, watch.peak
-            state = wait_until_ended(self.client, container)
-        if snapshots is not None:
-            snapshots.look(state.runtime_s)
+        with taking_snapshots(
+            self._snapshots(), self.job.snapshot_s, self.job.note, lambda: time.monotonic() - began
+        ):
+            if state.running:
+                watch = self._watch(container, state, output)
+                try:
+                    end = watch.until_end()
+                    self._see_off(container, end, watch)
+                finally:
+                    watch.close()
+                why, killed, peak = watch.why, watch.killed_for_memory, watch.peak
+                state = wait_until_ended(self.client, container)
+                if complaint := watch.recorder.close(state.runtime_s):
+                    self.job.note("resources", error=complaint)
         # Process 1 need not be asked where all is well.
         fine = end is End.EXIT and state.exit_code == 0
         said = "mleb: exit 0" if fine else last_line(self.client, container)
@@ -132,7 +137,7 @@ class Attempt:
             end, state, said, limits=self.job.limits, bounds=self.bounds, why=why, killed=killed, peak=peak or None
         )
 
-    def _watch(self, container: str, state: State, output: Output, snapshots: Snapshots | None) -> Watch:
+    def _watch(self, container: str, state: State, output: Output) -> Watch:
         group = ControlGroup.of(state.pid, container)
         places = (self.layout.work_agent, self.layout.work_submission, self.layout.work_code, self.layout.work_logs)
         disk = DiskWatch(
@@ -144,14 +149,18 @@ class Attempt:
             processes=group.processes,
         )
         leaving = Leaving(state.pid, container, lambda: not inspect(self.client, container).running)
+        read = cgroup_reader(state.pid if group.folder is not None else 0)
+        recorder = ResourceRecorder(
+            self.layout, read, gpus=self.job.gpus, disk=lambda: disk.used, take_up=self.job.take_up
+        )
         return Watch(
             leaving,
             group,
             output,
             disk,
-            snapshots,
+            recorder,
+            memory=lambda: read().memory_bytes,
             elapsed_s=state.runtime_s,
-            snapshot_s=self.job.snapshot_s,
             limits=self.job.limits,
             stop=self.stop,
         )

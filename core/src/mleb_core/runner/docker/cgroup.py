@@ -28,13 +28,6 @@ class ControlGroup:
                         return cls(folder)
         return cls(None)
 
-    def memory(self) -> int:
-        """Bytes in use by processes and by what they share; not what only speeds up files."""
-        found = dict(self._pairs("memory.stat"))
-        if "total_rss" in found:
-            return found["total_rss"] + found.get("total_shmem", 0)
-        return found.get("anon", 0) + found.get("shmem", 0)
-
     def killed_for_memory(self) -> int:
         """Processes that the kernel has killed for it."""
         for name in ("memory.events", "memory.oom_control"):

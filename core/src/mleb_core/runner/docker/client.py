@@ -2,6 +2,8 @@
 
 import contextlib
 import errno
+import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -34,6 +36,7 @@ def connect() -> "DockerClient":
     except ImportError:
         raise RunnerError("docker-py is not installed; run `pip install 'mleb-core[docker]'`") from None
     try:
+        _probe(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
         return docker.from_env(timeout=int(TIMEOUT_S), max_pool_size=_POOL)
     except (docker.errors.DockerException, OSError, ValueError) as error:
         cause = _os_error(error)
@@ -117,6 +120,14 @@ class Engine:
                     if time.monotonic() > ends or stop.event.wait(_PAUSE_S):
                         raise SandboxError(str(error)) from error
             yield client
+
+
+def _probe(host: str) -> None:
+    """Raise what keeps one from a unix socket: docker-py says it less clearly, and leaves a socket open."""
+    if host.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(TIMEOUT_S)
+            probe.connect("/" + host.removeprefix("unix://").lstrip("/"))
 
 
 def _os_error(error: BaseException | None) -> OSError | None:

@@ -38,9 +38,15 @@ def run(time_s, grace_s, forwards, log, argv):
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own handler would let the agent end this process by it
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD})
     ends = time.monotonic() + time_s + LATE_S
+    failure, told = os.pipe()
     agent = os.fork()
     if agent == 0:
-        start(argv, pump.log_input, report)
+        start(argv, pump.log_input, told)
+    os.close(told)
+    refused = os.read(failure, CHUNK)
+    if refused:
+        os.write(report, refused)
+        os._exit(127)
     pump.start()
     status, why = wait_for(agent, ends, grace_s)
     signal_all(signal.SIGKILL)
@@ -63,8 +69,8 @@ def be_opaque():
         os.write(2, ("mleb: can be traced: %s\n" % error).encode())
 
 
-def start(argv, output, report):
-    """Become the agent."""
+def start(argv, output, told):
+    """Become the agent, or say why not; `told` closes by itself when it has become it."""
     try:
         os.setsid()
         os.dup2(output, 1)
@@ -75,7 +81,7 @@ def start(argv, output, report):
         os.execvp(argv[0], argv)
     except OSError as error:
         name = argv[0] if argv[0].isprintable() else ascii(argv[0])
-        os.write(report, ("mleb: cannot start %s: %s\n" % (name, error.strerror.lower())).encode())
+        os.write(told, ("mleb: cannot start %s: %s\n" % (name, error.strerror.lower())).encode())
     finally:
         os._exit(127)
 

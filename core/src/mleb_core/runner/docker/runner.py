@@ -39,7 +39,6 @@ from mleb_core.runner.docker.place import (
 from mleb_core.runner.docker.state import LIVE, containers_of, remove
 from mleb_core.runner.protocol import Isolation, Job, Stop
 from mleb_core.runner.remove import remove_tree
-from mleb_core.runner.snapshots import Snapshots
 
 __all__ = ["DockerRunner"]
 
@@ -159,8 +158,7 @@ def _clear_leftovers(layout: RunLayout) -> None:
     elif record is not None and layout.log.is_file():
         AgentLog(layout.log, record.log_limit, record.log_start).close()
     remove_place(layout)
-    Snapshots.clear(layout)
-    for path in (layout.submission_dir, layout.code, layout.logs):
+    for path in (layout.submission_dir, layout.code, layout.logs, layout.snapshots, layout.resources):
         remove_tree(path)
 
 

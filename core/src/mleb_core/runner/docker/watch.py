@@ -10,7 +10,7 @@ from mleb_core.runner.docker.disk import DiskWatch
 from mleb_core.runner.docker.leaving import Leaving
 from mleb_core.runner.docker.output import Output
 from mleb_core.runner.protocol import Stop
-from mleb_core.runner.snapshots import Snapshots
+from mleb_core.runner.resources import ResourceRecorder
 
 __all__ = ["End", "Watch"]
 
@@ -35,10 +35,10 @@ class Watch:
         group: ControlGroup,
         output: Output,
         disk: DiskWatch,
-        snapshots: Snapshots | None,
+        recorder: ResourceRecorder,
         *,
+        memory: Callable[[], int | None],
         elapsed_s: float,
-        snapshot_s: float | None,
         limits: Limits,
         stop: Stop,
     ) -> None:
@@ -47,16 +47,18 @@ class Watch:
         group: its control group.
         output: is copied.
         disk: is kept to its limits.
-        snapshots: takes copies of the submission; None: none are wanted.
+        recorder: of what the run uses.
+        memory: bytes in use.
         elapsed_s: seconds since the container started.
-        snapshot_s: seconds between looks at the submission.
         limits: time.
         stop: ends the watch.
         """
         self._leaving, self._group, self._output, self._disk = leaving, group, output, disk
-        self._snapshots, self._snapshot_s, self._limits, self._stop = snapshots, snapshot_s, limits, stop
+        self._memory = memory
+        self.recorder = recorder
+        """Of what the run uses; not closed by `close`."""
+        self._limits, self._stop = limits, stop
         self._started = time.monotonic() - elapsed_s
-        self._next_snapshot = elapsed_s if snapshot_s is None else elapsed_s + snapshot_s
         self.peak = 0
         """Most memory seen, bytes."""
         self.killed_for_memory = 0
@@ -115,12 +117,10 @@ class Watch:
             OSError: the host's side fails.
         """
         more = self._output.copy()
-        self.peak = max(self.peak, self._group.memory())
+        self.peak = max(self.peak, self._memory() or 0)
         self.killed_for_memory = max(self.killed_for_memory, self._group.killed_for_memory())
         self.why = self.why or self._disk.look() or ""
-        if self._snapshots is not None and self._snapshot_s is not None and self.elapsed_s >= self._next_snapshot:
-            self._snapshots.look(self.elapsed_s)
-            self._next_snapshot = self.elapsed_s + self._snapshot_s
+        self.recorder.sample(self.elapsed_s)
         return more or self._disk.counting
 
     def close(self) -> None:
