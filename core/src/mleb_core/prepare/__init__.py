@@ -11,7 +11,7 @@
 and the building blocks, which prepare.py may use too:
 
     split.py      train and test by row position
-    tables.py     CSV in and out, byte for byte; lines.py and windows.py the same without reading the cells
+    tables.py     CSV in and out, byte for byte, cells.py its rows; lines.py and windows.py without reading the cells
     files.py      laying out file trees
     archives.py   zip, tar, 7z: reading and packing
     checksums.py  of files and trees

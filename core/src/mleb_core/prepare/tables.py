@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mleb_core.errors import PreparationError
+from mleb_core.prepare.cells import rows_as_text
 from mleb_core.prepare.floats import fast_floats
 from mleb_core.prepare.problems import flat
 
@@ -26,7 +27,7 @@ _DTYPES: dict[str, Any] = {"text": str, "integer": "int64", "number": "float64"}
 _QUOTING: dict[str, Any] = {"minimal": csv.QUOTE_MINIMAL, "text": csv.QUOTE_NONNUMERIC, "all": csv.QUOTE_ALL}
 # Later versions read the nearest float by default, and warn when asked to.
 _EXACT_BY_DEFAULT = tuple(int(part) for part in pd.__version__.split(".")[:2]) >= (3, 1)
-_CHUNK_CELLS = 2_000_000  # written at a time: keeps the copy that is being written small beside the table
+_CHUNK_CELLS = 500_000  # written at a time: keeps the copy that is being written small beside the table
 
 
 def read_csv(
@@ -224,6 +225,13 @@ def write_csv(
             piece = piece[list(columns)]
         if change is not None:
             piece = change(piece)
+        if quote == "minimal" and not index and float_format is None:
+            text = rows_as_text(piece, separator or ",")
+            if text is not None:
+                if start == 0:
+                    piece.iloc[:0].to_csv(target, index=False, sep=separator or ",", lineterminator="\n")
+                target.write(text)
+                continue
         piece.to_csv(
             target,
             index=index,
