@@ -1,6 +1,7 @@
 """Edition 2 of competitions on masks, boxes and points: each fault that it says it repairs is gone."""
 
 import json
+import math
 import zipfile
 from functools import cache
 from itertools import combinations
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from mleb_core.grading.grade import grade_submission
+from mleb_core.grading.protocol import GradingTask
 from mleb_core.prepare import prepare
 from mleb_core.registry import Registry
 
@@ -139,6 +141,21 @@ def test_volumes_are_compared_class_by_class_and_without_a_cutoff(both):
     full = perfect.assign(predicted=[f"1 {n}" for n in area])
     assert case.score(full, 1) < 0.4
     assert case.score(full, 2) > case.score(full, 1)
+
+
+@pytest.mark.parametrize(("edition", "row", "column"), [(1, 1, 3), (2, 1, 1)])
+def test_runs_of_volumes_count_along_the_rows(edition, row, column, tmp_path):
+    """A slice of 2 rows and 6 columns: pixel 8 is the second of the second row, or the second of the fourth column."""
+    registry = Registry()
+    competition = registry.competition("uw-madison-gi-tract-image-segmentation").in_edition(edition)
+    grading = competition.spec.grading
+    slices = pd.DataFrame({"id": ["case1_day1_slice_0001"], "class": ["stomach"], "predicted": ["1 1"]})
+    slices.assign(image_width=6.0, image_height=2.0).to_csv(tmp_path / "test.csv", index=False)
+    slices.assign(predicted="8 1").to_csv(tmp_path / "submission.csv", index=False)
+    task = GradingTask(competition.id, edition, grading, tmp_path, tmp_path)
+    distance = math.hypot(row / 2, column / 6) / math.sqrt(3)  # from pixel 1, in the first row and column
+    score = registry.graders[grading.grader].grade(tmp_path / "submission.csv", task)
+    assert score == pytest.approx(0.6 * (1 - distance), abs=1e-12)
 
 
 def test_three_numbers_are_no_mask(both):
