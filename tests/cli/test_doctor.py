@@ -2,10 +2,14 @@
 
 import json
 import os
+import secrets
 import socket
 import threading
 
 import pytest
+
+from mleb_core.runner.gpus import GpuPool, NvmlDriver
+from mleb_core.runner.host_locks import shared_place
 
 
 @pytest.fixture
@@ -101,14 +105,16 @@ def test_a_socket_that_nobody_serves(doctor, tmp_path):
     [
         (
             "echo '0, NVIDIA H200, 143771 MiB'; echo '1, NVIDIA H200, 143771 MiB'",
-            "ok",
+            "warning",  # the tool lists what NVML does not
             "0, NVIDIA H200, 143771 MiB; 1, ",
         ),
         ("true", "absent", "no GPUs"),
         ("echo 'driver mismatch' >&2; exit 18", "problem", "nvidia-smi fails: driver mismatch"),
     ],
 )
-def test_gpus(doctor, tmp_path, script, state, words):
+def test_gpus_that_only_their_tool_knows(doctor, tmp_path, script, state, words):
+    if NvmlDriver().absence is None:
+        pytest.skip("NVIDIA's driver is here, and is asked instead")
     tool = tmp_path / "bin" / "nvidia-smi"
     tool.parent.mkdir()
     tool.write_text(f"#!/bin/sh\n{script}\n")
@@ -116,6 +122,43 @@ def test_gpus(doctor, tmp_path, script, state, words):
     found = doctor(env={"PATH": f"{tool.parent}:{os.environ['PATH']}"}, code=1 if state == "problem" else 0)
     assert found["GPUs"]["state"] == state
     assert words in found["GPUs"]["found"]
+
+
+NVML = """
+class NVMLError(Exception): value = 3
+class Memory: total = 16 << 30
+NVML_ERROR_LIBRARY_NOT_FOUND, NVML_ERROR_DRIVER_NOT_LOADED = 12, 9
+def fail(*_): raise NVMLError
+def nvmlInit(): pass
+def nvmlDeviceGetCount(): return 2
+def nvmlDeviceGetHandleByIndex(n): return ("GPU-@-0", "GPU-@-1")[n]
+def nvmlDeviceGetUUID(handle): return handle
+def nvmlDeviceGetName(handle): return "NVIDIA T1"
+def nvmlDeviceGetMemoryInfo(handle): return Memory
+nvmlDeviceGetMigMode = fail
+"""
+
+
+def test_gpus_and_who_has_leased_them(doctor, tmp_path):
+    """The driver is made up, as there is none here; the lease is real."""
+    name = secrets.token_hex(8)
+    (tmp_path / "pynvml.py").write_text(NVML.replace("@", name))
+    here = {"PYTHONPATH": str(tmp_path)}
+    held = f"GPU-{name}-1"
+    try:
+        with GpuPool(environ={}).lease(ids=[held], note="iris\x1b[31m"):
+            finding = doctor(env=here)["GPUs"]
+        assert finding["state"] == "ok"
+        first, second = finding["found"].split("; ")
+        assert first == f"0: NVIDIA T1, 16 GiB, GPU-{name}-0, free"
+        assert second.startswith(f"1: NVIDIA T1, 16 GiB, {held}, leased by process {os.getpid()} of ")
+        assert "\x1b" not in second
+        assert doctor(env=here | {"CUDA_VISIBLE_DEVICES": "1"})["GPUs"]["found"] == (
+            f"CUDA_VISIBLE_DEVICES leaves 1 of 2; 1: NVIDIA T1, 16 GiB, {held}, free"
+        )
+    finally:
+        for path in shared_place("mleb-gpus").glob(f"GPU-{name}-*"):
+            path.unlink()
 
 
 def test_kaggle_credentials_are_found_where_its_client_looks_and_never_shown(doctor, mleb, tmp_path):

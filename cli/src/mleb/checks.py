@@ -17,6 +17,7 @@ from mleb.output import clean
 
 if TYPE_CHECKING:
     from mleb_core.registry import Registry
+    from mleb_core.runner.gpus import Gpu
 
 __all__ = ["Finding", "examine"]
 
@@ -119,23 +120,56 @@ def _docker(env: Mapping[str, str]) -> Finding:
 
 
 def _gpus() -> Finding:
+    """Which GPUs runs may have, and who has leased them."""
+    from mleb_core.errors import MlebError
+    from mleb_core.runner.gpus import GpuPool, NvmlDriver
+
+    driver = NvmlDriver()
+    pool = GpuPool(driver)
+    try:
+        gpus, absence = pool.gpus(), driver.absence
+        machine = len(driver.devices())
+        holders = pool.holders() if gpus else {}
+    except MlebError as error:
+        return Finding("GPUs", "problem", str(error), "mend it, or go without --gpus")
+    if absence is not None:
+        # The driver may be there without Python's package, or broken in a way that only its own tool can tell.
+        return _gpus_by_tool(absence)
+    left = "" if len(gpus) == machine else f"CUDA_VISIBLE_DEVICES leaves {len(gpus)} of {machine}"
+    lines = [_gpu(gpu, holders.get(gpu.id)) for gpu in gpus]
+    found = clean("; ".join([*([left] if left else []), *lines, *driver.faults]) or "no GPUs")
+    if driver.faults:
+        return Finding("GPUs", "warning", found, "see `nvidia-smi` and the kernel's log")
+    return Finding("GPUs", "ok" if gpus else "absent", found)
+
+
+def _gpu(gpu: "Gpu", holder: Mapping[str, object] | None) -> str:
+    memory = "" if gpu.memory_bytes is None else f", {gpu.memory_bytes / 1024**3:.0f} GiB"
+    state = "free"
+    if holder is not None:
+        note = f" for {holder['note']}" if holder.get("note") else ""
+        state = f"leased by process {holder.get('pid')} of {holder.get('user')} since {holder.get('since')}{note}"
+    return f"{gpu.index}: {gpu.name}{memory}, {gpu.id}, {state:.200}"
+
+
+def _gpus_by_tool(absence: str) -> Finding:
+    """What nvidia-smi says where Python's package knows of no GPU."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return Finding("GPUs", "absent", "no GPUs (nvidia-smi is not here)", "if there is one, install NVIDIA's driver")
     query = [tool, "--query-gpu=index,name,memory.total", "--format=csv,noheader"]
+    mend = "reinstall NVIDIA's driver, or reboot after an upgrade"
     try:
         result = subprocess.run(query, capture_output=True, text=True, errors="replace", timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding(
-            "GPUs", "problem", f"nvidia-smi fails: {error}", "reinstall NVIDIA's driver, or reboot after an upgrade"
-        )
+        return Finding("GPUs", "problem", f"nvidia-smi fails: {error}", mend)
     lines = [clean(line) for line in result.stdout.splitlines() if line.strip()]
     if result.returncode != 0:
         reason = lines[0] if lines else clean(result.stderr)
-        return Finding(
-            "GPUs", "problem", f"nvidia-smi fails: {reason}", "reinstall NVIDIA's driver, or reboot after an upgrade"
-        )
-    return Finding("GPUs", "ok" if lines else "absent", "; ".join(lines) or "no GPUs")
+        return Finding("GPUs", "problem", f"nvidia-smi fails: {reason}", mend)
+    if lines:
+        return Finding("GPUs", "warning", f"{'; '.join(lines)}, but runs cannot have them", absence)
+    return Finding("GPUs", "absent", "no GPUs")
 
 
 def _kaggle(env: Mapping[str, str], home: Path) -> Finding:

@@ -84,6 +84,8 @@ class GpuPool:
         Raises:
             RunnerError: as `gpus` and `check`.
         """
+        if not self._locks.exists():  # who only looks makes nothing
+            return {}
         with LockDirectory(self._locks) as place:
             found = {gpu.id: place.holder(gpu.id) for gpu in self.gpus()}
         return {id: note for id, note in found.items() if note is not None}
