@@ -11,6 +11,7 @@ found over its entry point as a user's mleb would find it.
     competition.py   CompetitionContract     agent.py     AgentContract
     grader.py        GraderContract          runner.py    RunnerContract
     engine.py        EngineContract          tiny/        the small competition that agents and runners meet
+    images.py        a container image made of this machine's files, for tests without a registry
 """
 
 from mleb_core.testing.agent import AgentContract
