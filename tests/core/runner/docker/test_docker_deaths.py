@@ -55,7 +55,13 @@ def test_a_failing_agent(runner: Any, make_job: Any, code: str, exit_code: int, 
     assert (outcome.status, outcome.cause) == (RunStatus.FAILED, Cause.AGENT_ERROR)
     assert (outcome.exit_code, outcome.message) == (exit_code, message)
     assert job.layout.submission.is_file()
-    assert sorted(path.name for path in job.layout.root.iterdir()) == ["agent.log", "code", "logs", "resources.json", "submission"]
+    assert sorted(path.name for path in job.layout.root.iterdir()) == [
+        "agent.log",
+        "code",
+        "logs",
+        "resources.json",
+        "submission",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -315,7 +321,7 @@ sys.exit(int(os.environ["TAG"]) % 3)
 
     def counted() -> tuple[int, int, int, int]:
         volumes, networks = docker_engine.api.volumes()["Volumes"] or [], docker_engine.api.networks()
-        return len(os.listdir("/proc/self/fd")), threading.active_count(), len(volumes), len(networks)
+        return len(list(Path("/proc/self/fd").iterdir())), threading.active_count(), len(volumes), len(networks)
 
     jobs = [make_job(code, name=str(n), job={"env": {"TAG": str(n)}}) for n in range(17)]
     runner.run(jobs[16], Stop())

@@ -133,7 +133,8 @@ for path in ("/home/data/train.csv", "/home/data/description.md", "/home/instruc
             pass
 for path in ("/home/agent", "/home/submission", "/home/code", "/home/logs", "/tmp", "/dev/shm"):
     open(path + "/x", "w").write("x")
-for way in (lambda: os.mknod("/tmp/sda", 0o60666, os.makedev(8, 0)), lambda: os.mknod("/home/code/m", 0o20666, os.makedev(1, 1)),
+for way in (lambda: os.mknod("/tmp/sda", 0o60666, os.makedev(8, 0)),
+            lambda: os.mknod("/home/code/m", 0o20666, os.makedev(1, 1)),
             lambda: os.setuid(0), lambda: os.chroot("/tmp"), lambda: os.chown("/home/code/x", 0, 0),
             lambda: os.setgroups([0]), lambda: os.sethostname(b"x") if hasattr(os, "sethostname") else os.setuid(0)):
     try:
@@ -328,7 +329,8 @@ os.kill(os.getpid(), 9)
 def test_it_reaches_no_network(runner: Any, make_job: Any) -> None:
     code = """
 import socket
-for family, address in ((2, ("172.17.0.1", 22)), (2, ("10.0.0.1", 53)), (2, ("169.254.169.254", 80)), (10, ("fe80::1", 80))):
+for family, address in ((2, ("172.17.0.1", 22)), (2, ("10.0.0.1", 53)), (2, ("169.254.169.254", 80)),
+                        (10, ("fe80::1", 80))):
     with socket.socket(family) as s:
         s.settimeout(5)
         try:

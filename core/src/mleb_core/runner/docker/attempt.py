@@ -114,9 +114,7 @@ class Attempt:
         state = inspect(self.client, container)
         began = time.monotonic() - state.runtime_s
         end, why, killed, peak = End.EXIT, "", 0, 0
-        with taking_snapshots(
-            self._snapshots(), self.job.snapshot_s, self.job.note, lambda: time.monotonic() - began
-        ):
+        with taking_snapshots(self._snapshots(), self.job.snapshot_s, self.job.note, lambda: time.monotonic() - began):
             if state.running:
                 watch = self._watch(container, state, output)
                 try:

@@ -2,7 +2,7 @@
 
 import resource
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from mleb_core.runner.protocol import Job
 
 if TYPE_CHECKING:
     from docker import DockerClient
+    from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
 __all__ = ["EVERYTHING", "environment", "privileged", "specification"]
 
@@ -41,7 +42,9 @@ def privileged(job: Job) -> bool:
     if not image_of(job.scaffold).privileged:
         return False
     if not job.privileged:
-        raise UsageError(f"agent {job.scaffold.id} needs a privileged container, which isolates little; --privileged allows it")
+        raise UsageError(
+            f"agent {job.scaffold.id} needs a privileged container, which isolates little; --privileged allows it"
+        )
     return True
 
 
@@ -98,14 +101,21 @@ def specification(
         shm_size=bounds.shm_bytes,
         ulimits=_ulimits(bounds),
         device_requests=_gpus(job.gpus),
-        log_config={"Type": "json-file", "Config": {"max-size": "64k", "max-file": "1"}},
+        log_config=_log(),
         restart_policy={"Name": "no"},
         init=False,
     )
     return {
         "image": image.reference,
         "entrypoint": [image.python, "-I", "-S", "-E", f"/mleb/{HELPER}"],
-        "command": ["run", repr(job.limits.time_s), repr(job.limits.grace_s), _forwards(job), f"/mleb/{OUTPUT}", *launch.argv],
+        "command": [
+            "run",
+            repr(job.limits.time_s),
+            repr(job.limits.grace_s),
+            _forwards(job),
+            f"/mleb/{OUTPUT}",
+            *launch.argv,
+        ],
         "name": f"mleb-{secrets.token_hex(8)}",
         "hostname": "agent",
         "user": str(user),
@@ -131,7 +141,7 @@ def _forwards(job: Job) -> str:
     return ",".join(ports)
 
 
-def _mounts(job: Job, layout: RunLayout, box: Path) -> list[Mapping[str, Any]]:
+def _mounts(job: Job, layout: RunLayout, box: Path) -> "list[Mount]":
     from docker.types import Mount
 
     home = PATHS.home.parent
@@ -153,7 +163,7 @@ def _mounts(job: Job, layout: RunLayout, box: Path) -> list[Mapping[str, Any]]:
     ]
 
 
-def _ulimits(bounds: Bounds) -> list[Mapping[str, Any]]:
+def _ulimits(bounds: Bounds) -> "list[Ulimit]":
     from docker.types import Ulimit
 
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -165,7 +175,14 @@ def _ulimits(bounds: Bounds) -> list[Mapping[str, Any]]:
     ]
 
 
-def _gpus(ids: Sequence[str]) -> list[Mapping[str, Any]] | None:
+def _log() -> "LogConfig":
+    """Of process 1 alone, which says little: the agent's output does not pass through the engine."""
+    from docker.types import LogConfig
+
+    return LogConfig(type="json-file", config={"max-size": "64k", "max-file": "1"})
+
+
+def _gpus(ids: Sequence[str]) -> "list[DeviceRequest] | None":
     from docker.types import DeviceRequest
 
     return [DeviceRequest(driver="nvidia", device_ids=list(ids), capabilities=[["gpu"]])] if ids else None

@@ -159,13 +159,13 @@ def unlinked_bytes(pids: Iterable[int], device: int) -> int:
     left = _MOST_FDS
     for pid in pids:
         try:
-            names = os.listdir(f"/proc/{pid}/fd")[: max(0, left)]
+            names = os.listdir(f"/proc/{pid}/fd")[: max(0, left)]  # noqa: PTH208  names alone
         except OSError:
             continue
         left -= len(names)
         for name in names:
             try:
-                status = os.stat(f"/proc/{pid}/fd/{name}")
+                status = os.stat(f"/proc/{pid}/fd/{name}")  # noqa: PTH116  quick
             except OSError:
                 continue
             if _is_file(status) and not status.st_nlink and status.st_dev == device:

@@ -32,6 +32,7 @@ PATHS = AgentPaths(
     code=PurePosixPath("/home/code"),
     logs=PurePosixPath("/home/logs"),
     instructions=PurePosixPath("/home/instructions.txt"),
+    validate=PurePosixPath("/home/validate_submission.sh"),
 )
 """Where things are for every agent in a container."""
 GATEWAY, PROXY, HELPER, OUTPUT, VALIDATE = "gateway.sock", "proxy.sock", "helper.py", "output", "validate_submission.sh"

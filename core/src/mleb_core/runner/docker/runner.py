@@ -9,6 +9,7 @@ A harness that is killed leaves the container running; a later one finds it by i
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mleb_core.agent import Launch, LaunchContext, launch_of
 from mleb_core.errors import RunnerError, SandboxError
@@ -39,6 +40,9 @@ from mleb_core.runner.docker.place import (
 from mleb_core.runner.docker.state import LIVE, containers_of, remove
 from mleb_core.runner.protocol import Isolation, Job, Stop
 from mleb_core.runner.remove import remove_tree
+
+if TYPE_CHECKING:
+    from docker import DockerClient
 
 __all__ = ["DockerRunner"]
 
@@ -139,11 +143,11 @@ class DockerRunner:
         connect_channel(Path(record.box), job.channel)
         return attempt.carry(container, Output(layout.work_output, layout.log, record.log_limit, record.log_start))
 
-    def _left_running(self, client: object, layout: RunLayout) -> str | None:
+    def _left_running(self, client: "DockerClient", layout: RunLayout) -> str | None:
         """The id of a container of this run that runs, or has run and was not collected; of this boot of this host."""
         if read_record(layout) is None:
             return None
-        for found in containers_of(client, layout):  # type: ignore[arg-type]
+        for found in containers_of(client, layout):
             mine = found["Labels"].get(labels.HOST) == labels.host_identity()
             if mine and found["State"] in (*LIVE, "exited"):
                 return str(found["Id"])

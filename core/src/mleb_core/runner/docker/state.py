@@ -111,9 +111,8 @@ def kill(client: "DockerClient", container: str, signal: str) -> None:
         cause = error.__cause__
         gone = isinstance(cause, docker.errors.APIError) and cause.status_code in (404, 409)
         if not gone and inspect(client, container).running:
-            client_again = client.api
-            with telling("the container cannot be ended"):
-                client_again.kill(container, signal)
+            with telling("the container cannot be ended"):  # the engine was away, and is back
+                client.api.kill(container, signal)
 
 
 def remove(client: "DockerClient", container: str) -> None:

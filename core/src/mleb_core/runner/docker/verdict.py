@@ -33,6 +33,8 @@ def verdict(
     Raises:
         SandboxError: the container broke, or was ended from outside.
     """
+    status: RunStatus
+    cause: Cause | None
     exit_code = _agents_exit_code(said, state)
     out_of_memory = state.out_of_memory or killed > 0
     match end:
