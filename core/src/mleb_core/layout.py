@@ -200,6 +200,11 @@ class RunLayout:
         return self.snapshots / "snapshots.jsonl"
 
     @property
+    def snapshot_scores(self) -> Path:
+        """Score over time, once the snapshots were graded."""
+        return self.snapshots / "scores.json"
+
+    @property
     def ledger(self) -> Path:
         """What the agent was given and did, a hash-chained JSON object a line."""
         return self.root / "ledger.jsonl"

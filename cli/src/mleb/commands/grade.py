@@ -40,7 +40,7 @@ class Line:
 
 def grade_command(  # noqa: PLR0917
     submission: Annotated[
-        Path,
+        Path | None,
         option(
             "--submission",
             "-s",
@@ -48,10 +48,20 @@ def grade_command(  # noqa: PLR0917
             metavar="FILE",
             show_default=False,
         ),
-    ],
+    ] = None,
     output_dir: Annotated[
-        Path, option("--output-dir", "-o", help="Where the report is written.", metavar="DIR", show_default=False)
-    ],
+        Path | None,
+        option("--output-dir", "-o", help="Where the report is written.", metavar="DIR", show_default=False),
+    ] = None,
+    snapshots: Annotated[
+        Path | None,
+        option(
+            "--snapshots",
+            help="Grade the earlier submissions of a run, or of all runs of a group, instead.",
+            metavar="DIR",
+            show_default=False,
+        ),
+    ] = None,
     data_dir: DataDir = None,
     edition: Edition = 1,
     workers: Workers = None,
@@ -62,8 +72,23 @@ def grade_command(  # noqa: PLR0917
 
     Writes TIMESTAMP_grading_report.json. One report for each line, in order, also where a submission is broken;
     that is no failure of the command. It exits with 1 where a grader failed.
+
+    With --snapshots: score over time, written to each run's snapshots/scores.json; reports do not change.
     """
     import tempfile
+
+    if snapshots is not None:
+        if submission is not None or output_dir is not None:
+            raise UsageError("--snapshots goes without --submission and --output-dir")
+        from mleb.snapshots import grade_and_show
+
+        grade_and_show(snapshots, data_dir, workers, as_json=as_json)
+        return
+    if submission is None or output_dir is None:
+        missing = ("--submission", "-s") if submission is None else ("--output-dir", "-o")
+        variable = "MLEB_" + missing[0][2:].replace("-", "_").upper()
+        names = " / ".join(f"'{name}'" for name in missing)
+        raise UsageError(f"missing option {names} (env var: '{variable}'); or use --snapshots")
 
     from mleb_core.registry import Registry
     from mleb_core.report.build import grading_report
