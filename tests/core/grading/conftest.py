@@ -7,6 +7,7 @@ import pytest
 
 from mleb_core.competition import Competition
 from mleb_core.competition_spec import Grading
+from mleb_core.errors import GraderError, InvalidSubmissionError
 from mleb_core.grading.protocol import GradingTask
 from mleb_core.grading.table import TableGrader
 from mleb_core.layout import CompetitionData
@@ -119,6 +120,59 @@ def grade(tmp_path, submit):
 def mean_error(truth, predicted):
     """Mean absolute error."""
     return float(abs(truth - predicted).mean())
+
+
+class Seen:
+    """A metric that keeps what it is given."""
+
+    def __call__(self, truth, predicted, **options):
+        self.truth, self.predicted, self.options = truth, predicted, options
+        return 0.5
+
+
+@pytest.fixture
+def seen():
+    """A metric that keeps what it is given as `truth`, `predicted` and `options`."""
+    return Seen()
+
+
+@pytest.fixture
+def refusal(grade):
+    """The one line with which a submission is refused, by validate and grade alike."""
+
+    def refusal(*arguments, **named):
+        with pytest.raises(InvalidSubmissionError) as caught:
+            grade(*arguments, **named)
+        with pytest.raises(InvalidSubmissionError) as validated:
+            grade(*arguments, validate=True, **named)
+        assert str(validated.value) == str(caught.value)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    return refusal
+
+
+@pytest.fixture
+def fault(grade):
+    """The one line that says what is wrong with a grader or with the answers."""
+
+    def fault(*arguments, **named):
+        with pytest.raises(GraderError) as caught:
+            grade(*arguments, **named)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    return fault
+
+
+@pytest.fixture
+def three_rows():
+    """A submission with rows a, b and c, from three cells with commas between."""
+
+    def three_rows(cells):
+        return "id,y\n" + "".join(f"{id},{cell}\n" for id, cell in zip("abc", cells.split(","), strict=True))
+
+    return three_rows
 
 
 MISBEHAVE = """
