@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # a plugin's hooks.py comes here, so nothing heavy loads befo
 
     Array = npt.NDArray[Any]
 
-__all__ = ["CheckedTable", "TableGrader", "call_metric", "finite_score"]
+__all__ = ["CheckedTable", "Pairing", "TableGrader", "call_metric", "finite_score"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,22 @@ class CheckedTable:
     def submission(self) -> "pd.DataFrame":
         """All columns of the scored rows, shape (n, ...); the index is a row's place in the file, from 0."""
         return self.source if self.order is None else self.source.iloc[self.order]
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What `TableGrader.align` gets: a submission and the answers, of which rows are to be paired."""
+
+    table: "pd.DataFrame"
+    """The submission; it has all columns that it must have."""
+    answers: "pd.DataFrame"
+    """The truth, n rows. Do not change it."""
+    scored: "Array | None"
+    """Which rows of the answers are scored, shape (n,) of bool; None: all."""
+    task: "GradingTask"
+    """The competition."""
+    own: "TableOptions"
+    """Its options."""
 
 
 class TableGrader:
@@ -152,7 +168,7 @@ class TableGrader:
         needed = [*rules, *(name for name in own.required_columns if name not in rules)]
         check_columns(table, ids, needed, extra=own.extra_columns, order=own.column_order)
         scored = self.scored(answers, own)
-        answers, order = self.align(table, answers, scored, task, own)
+        answers, order = self.align(Pairing(table, answers, scored, task, own))
         rows = None
         if own.unknown_ids == "ignored" or (scored is not None and own.unscored != "checked"):
             known, rows = (np.zeros(len(table), dtype=bool) for _ in range(2))
@@ -191,38 +207,25 @@ class TableGrader:
         """
         return _scored(answers, own)
 
-    def align(
-        self,
-        table: "pd.DataFrame",
-        answers: "pd.DataFrame",
-        scored: "Array | None",
-        task: "GradingTask",
-        own: "TableOptions",
-    ) -> "tuple[pd.DataFrame, Array]":
+    def align(self, given: Pairing) -> "tuple[pd.DataFrame, Array]":
         """The answers, and for each of their rows the position of the submission's row, -1 where none is needed.
 
         By id, each once; override for other rules.
-
-        Args:
-            table: the submission.
-            answers: the truth, n rows.
-            scored: which rows of the answers are scored, shape (n,); None: all.
-            task: the competition.
-            own: its options.
 
         Raises:
             InvalidSubmissionError: as in `ids.align_by_id`.
         """
         from mleb_core.grading.ids import align_by_id
 
-        return answers, align_by_id(
-            table,
-            answers,
-            task.grading.id,
+        own, scored = given.own, given.scored
+        return given.answers, align_by_id(
+            given.table,
+            given.answers,
+            given.task.grading.id,
             repeated=own.repeated_ids,
             unknown=own.unknown_ids,
             optional=~scored if scored is not None and own.unscored_rows == "optional" else None,
-            sample=lambda: _sample(task, own),
+            sample=lambda: _sample(given.task, own),
         )
 
     def _rules(self, answers: "pd.DataFrame", task: "GradingTask", own: "TableOptions") -> "dict[str, Column]":

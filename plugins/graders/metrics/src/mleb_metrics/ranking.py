@@ -52,12 +52,15 @@ def _precision(true: list[str], guess: list[str], k: int, separator: str | None)
     words = read_words(true, guess, separator=separator, first=k)
     if words is None:
         return _precision_by_row(true, guess, k, separator)
-    wanted, found = (side.distinct() for side in words)
-    hits, total = np.zeros(len(true)), np.zeros(len(true))
+    scores = np.zeros(len(true))
+    some = np.flatnonzero(words[1].among(words[0]).any(axis=0))  # few rows of a long list of customers
+    wanted, found = (side.of(some).distinct() for side in words)
+    hits, total = np.zeros(len(some)), np.zeros(len(some))
     for rank, hit in enumerate(found.among(wanted), 1):
         hits += hit
         total += hit * (hits / rank)
-    return np.asarray(total / np.clip(wanted.counts, 1, k))
+    scores[some] = total / np.minimum(wanted.counts, k)
+    return scores
 
 
 def _precision_by_row(true: list[str], guess: list[str], k: int, separator: str | None) -> Floats:

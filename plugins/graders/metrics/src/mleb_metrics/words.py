@@ -52,6 +52,10 @@ class Words:
         """Words of each cell, shape (n,)."""
         return np.asarray(np.count_nonzero(self.parts[0], axis=0))
 
+    def of(self, cells: Ints) -> "Words":
+        """Those of some cells, by position."""
+        return Words(self.parts[:, :, cells])
+
     def distinct(self) -> "Words":
         """The same with repeats in a cell left out; a word's place stays what it was."""
         kept = self.present
@@ -171,6 +175,8 @@ def _equal(a: Parts, b: Parts) -> Flags:
     """Where all parts are equal; shape without the first axis."""
     same = a[0] == b[0]
     for left, right in zip(a[1:], b[1:], strict=True):
+        if not same.any():
+            break
         same &= left == right
     return np.asarray(same)
 

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mleb_core.errors import GraderError, InvalidSubmissionError
-from mleb_core.grading.table import CheckedTable
+from mleb_core.grading.table import CheckedTable, Pairing
 from mleb_vision.graders import CellGrader, ReadTable, refusal
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from mleb_core.grading.options import TableOptions
     from mleb_core.grading.protocol import GradingTask
     from mleb_vision.items import Items
 
@@ -54,21 +53,15 @@ class PooledBoxGrader(CellGrader):
     The answers hold one true box a row (`coco.read_truth`). Every image must have a row.
     """
 
-    def align(
-        self,
-        table: "pd.DataFrame",
-        answers: "pd.DataFrame",
-        scored: "npt.NDArray[Any] | None",
-        task: "GradingTask",
-        own: "TableOptions",
-    ) -> "tuple[pd.DataFrame, npt.NDArray[Any]]":
+    def align(self, given: Pairing) -> "tuple[pd.DataFrame, npt.NDArray[Any]]":
         """All rows as they stand, each with an answer of its image; see `TableGrader.align`."""
         import numpy as np
         import pandas as pd
 
         from mleb_core.grading.ids import row_name
 
-        if scored is not None or len(task.grading.id) != 1:
+        table, answers, task = given.table, given.answers, given.task
+        if given.scored is not None or len(task.grading.id) != 1:
             raise GraderError(f"{task.competition_id}: grader {self.id} takes one id column and scores all rows")
         (name,) = task.grading.id
         true = answers[name].astype(str)

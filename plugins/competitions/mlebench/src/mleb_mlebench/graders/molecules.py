@@ -1,15 +1,14 @@
 """champs-scalar-coupling as published: a submission may repeat rows."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mleb_core.errors import InvalidSubmissionError
-from mleb_core.grading.table import TableGrader
+from mleb_core.grading.table import Pairing, TableGrader
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mleb_core.grading.options import TableOptions
-    from mleb_core.grading.protocol import GradingTask
     from mleb_core.grading.table import Array
 
 __all__ = ["GRADERS", "RepeatedRowsCount"]
@@ -22,26 +21,19 @@ class RepeatedRowsCount(TableGrader):
     weighs twice. Rows of one id that differ are refused here.
     """
 
-    def align(
-        self,
-        table: "pd.DataFrame",
-        answers: "pd.DataFrame",
-        scored: "Array | None",
-        task: "GradingTask",
-        own: "TableOptions",
-    ) -> "tuple[pd.DataFrame, Array]":
+    def align(self, given: Pairing) -> "tuple[pd.DataFrame, Array]":
         """One row of the answers for each row of the submission, in its order."""
         import numpy as np
 
         from mleb_core.grading.ids import row_name
 
-        ids = list(task.grading.id)
+        table, ids = given.table, list(given.task.grading.id)
         again = table.duplicated(ids).to_numpy()
-        first, order = super().align(table[~again], answers, scored, task, own)
+        first, order = super().align(replace(given, table=table[~again]))
         if not again.any():
             return first, order
         code = table.groupby(ids, sort=False, dropna=False).ngroup().to_numpy()
-        for name in task.grading.columns:
+        for name in given.task.grading.columns:
             values = table[name]
             differs = ~(values.eq(values[~again].take(code).set_axis(values.index)) | values.isna()).to_numpy()
             if differs.any():
