@@ -200,6 +200,11 @@ def test_a_terminal_shows_progress_and_a_second_signal_ends_at_once(mleb, clites
     os.close(outer)
     assert process.wait(timeout=30) == 128 + signal.SIGTERM
     assert "\x1b[?25h" in rest  # and shows it again
+    # run.json keeps what was written last; a report knows that nobody is at work on it any more.
+    (missing,) = json.loads(mleb("report", group_of(tmp_path), "--json").stdout)["missing"]
+    assert (missing["status"], missing["note"]) == (
+        "interrupted", "mleb was ended while it was running; --resume goes on",
+    )  # fmt: skip
     # The agent has outlived us; a resumed group finds and ends it.
     result = mleb("eval", "--resume", group_of(tmp_path), "--json")
     assert result.returncode == 0, result.stderr
@@ -253,6 +258,18 @@ def test_a_report_of_what_is_no_group(mleb, tmp_path, content, words):
     assert (result.returncode, json.loads(result.stdout)["error"]["type"]) == (1, "RunGroupError")
     assert words in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_report_shows_the_rest_where_a_run_cannot_be_read(evaluate, mleb, tmp_path):
+    assert evaluate("-p", "clitest", "-c", TITANIC, "-n", "2").returncode == 0
+    place = group_of(tmp_path) / TITANIC / "clitest" / "1" / "run.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"format_version": 2}))
+    result = mleb("report", group_of(tmp_path), "--json")
+    assert result.returncode == 1
+    counts = json.loads(result.stdout)["counts"]
+    assert (counts["graded"], counts["missing"]) == (1, 1)
+    told = f"{place}: format_version is 2, this mleb reads 1; use the mleb that wrote it"
+    assert result.stderr == f"{TITANIC} clitest seed 1: {told}\n"
 
 
 def test_commands_of_plugins(mleb, clitest):

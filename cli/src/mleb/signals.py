@@ -17,6 +17,10 @@ NOTE = "stopping, saving; press Ctrl-C again to stop at once"
 class Interruptible:
     """While it is entered, a first SIGINT, SIGTERM or SIGHUP asks for a stop, a second ends the process at once.
 
+    At once means as SIGKILL does: nothing more is written, so that run.json keeps the last status, such as `running`.
+    That is what a run is: its agent may go on until --resume ends it or takes it up. Reports show such a run as
+    interrupted, since no harness holds the group (`mleb_core.report.collect`).
+
     A signal that is ignored, as after nohup, stays ignored.
     """
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from mleb_core.report.models import GroupReport
 from mleb_core.run import RunGroup
 
 __all__ = ["BusyGroupError", "create_group", "held", "is_reported"]
+
+
+_PATIENCE_S = 0.5
 
 
 class BusyGroupError(RunGroupError):
@@ -75,7 +79,7 @@ def held(directory: Path) -> Iterator[None]:
         raise RunGroupError(f"{error.filename or directory}: {error.strerror or error}") from error
     with stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(stream.fileno())
         except BlockingIOError:
             raise BusyGroupError(
                 f"{directory}: another mleb is at work on this group; wait for it or stop it"
@@ -83,3 +87,16 @@ def held(directory: Path) -> Iterator[None]:
         except OSError as error:  # a file system without locks
             raise RunGroupError(f"{directory} cannot be locked: {error.strerror or error}") from error
         yield
+
+
+def _lock(handle: int) -> None:
+    """Take the lock; a report that looks whether it is taken holds it for an instant, too."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)

@@ -1,5 +1,6 @@
 """Reading a group from real files, damage and all; and writing its reports."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import pytest
 from mleb_core.errors import RunGroupError
 from mleb_core.layout import GroupLayout
 from mleb_core.report.build import group_report, run_report
-from mleb_core.report.collect import collect_group, load_group, write_group_reports
+from mleb_core.report.collect import collect_group, load_group, unreadable_runs, write_group_reports
 from mleb_core.report.formats import load_group_report
 from mleb_core.report.models import GradingReport
 from mleb_core.run import RunKey, RunStatus
@@ -172,14 +173,37 @@ def test_a_damaged_or_foreign_group_json(whole, content, told):
     assert one_line(error) == f"{GroupLayout(whole).group}: {told}"
 
 
-@pytest.mark.parametrize("name", ["group", "run", "report"])
-def test_files_of_a_later_format_are_refused_even_where_they_could_be_read(whole, group, name):
+@pytest.mark.parametrize("name", ["run", "report"])
+def test_a_run_of_a_later_format_costs_no_other(whole, group, name):
     key = group.run_keys()[3]
-    path = GroupLayout(whole).group if name == "group" else getattr(place(whole, key), name)
+    path = getattr(place(whole, key), name)
+    content = json.dumps(json.loads(path.read_text()) | {"format_version": 2})
+    path.write_text(content)
+    report = group_report(*collect_group(whole))
+    assert (report.counts.graded, report.counts.missing) == (17, 1)
+    told = f"{path}: format_version is 2, this mleb reads 1; use the mleb that wrote it"
+    assert [line.removeprefix(f"{key}: ").partition("; finished")[0] for line in unreadable_runs(report)] == [told]
+    assert path.read_text() == content
+
+
+def test_a_group_of_a_later_format_is_refused_even_where_it_could_be_read(whole):
+    path = GroupLayout(whole).group
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 2}))
     with pytest.raises(RunGroupError) as error:
         collect_group(whole)
     assert one_line(error) == f"{path}: format_version is 2, this mleb reads 1; use the mleb that wrote it"
+
+
+@pytest.mark.parametrize("status", ["preparing", "running", "collecting", "grading"])
+def test_a_run_under_way_is_interrupted_once_its_harness_is_gone(whole, group, status):
+    key = group.run_keys()[3]
+    path = place(whole, key).run
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"status": status, "attempt": 2}))
+    with GroupLayout(whole).lock.open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert missing(whole)[key][0] == status
+    assert missing(whole)[key] == ("interrupted", f"mleb was ended while it was {status}; --resume goes on")
+    assert unreadable_runs(group_report(*collect_group(whole))) == []
 
 
 def test_the_words_format_version_in_a_path_are_nothing(whole, group):

@@ -7,9 +7,13 @@ from typing import Annotated
 import typer
 
 from mleb.options import AsJson, Config, option
-from mleb.output import print_json_text, print_text, stdout_kept
+from mleb.output import print_json_text, print_notice, print_text, stdout_kept
 
 __all__ = ["register"]
+
+
+SHOWN = 10
+"""Lines about runs that cannot be read."""
 
 
 class Format(enum.StrEnum):
@@ -34,10 +38,11 @@ def report_command(
 ) -> None:
     """Show the results of run groups.
 
-    JSON is one object for one group, a list for several.
+    JSON is one object for one group, a list for several. Exits with 1 where a run is there but cannot be read; the
+    others are shown all the same.
     """
     from mleb_core.report.build import group_report
-    from mleb_core.report.collect import collect_group
+    from mleb_core.report.collect import collect_group, unreadable_runs
     from mleb_core.report.formats import to_csv, to_json, to_markdown
 
     with stdout_kept():
@@ -54,3 +59,10 @@ def report_command(
     else:
         texts = [to_csv(report) for report in reports]
         print_text(texts[0] + "".join(text.partition("\n")[2] for text in texts[1:]))  # one header for all
+    unreadable = [line for report in reports for line in unreadable_runs(report)]
+    for line in unreadable[:SHOWN]:
+        print_notice(line)
+    if len(unreadable) > SHOWN:
+        print_notice(f"and {len(unreadable) - SHOWN} more runs that cannot be read")
+    if unreadable:
+        raise typer.Exit(1)

@@ -1,5 +1,6 @@
 """Reading what a run group left on disk, and writing the group's reports beside it."""
 
+import fcntl
 import hashlib
 import os
 from pathlib import Path
@@ -11,12 +12,12 @@ from mleb_core.errors import RunGroupError
 from mleb_core.layout import GroupLayout, RunLayout, write_whole
 from mleb_core.report.build import group_grading_report
 from mleb_core.report.formats import to_csv, to_json, to_markdown
-from mleb_core.report.load import OtherVersionError, load_model, parse_model
+from mleb_core.report.load import load_model, parse_model
 from mleb_core.report.models import GroupReport, RunReport
 from mleb_core.report.text import one_line
 from mleb_core.run import Cause, Outcome, Run, RunGroup, RunKey, RunStatus
 
-__all__ = ["collect_group", "load_group", "write_group_reports"]
+__all__ = ["collect_group", "load_group", "unreadable_runs", "write_group_reports"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -39,17 +40,20 @@ def collect_group(group_dir: Path) -> tuple[RunGroup, list[Run], dict[RunKey, Ru
     """Everything that a group left on disk; each file is read once.
 
     A report counts where it is of its run's latest attempt. Damage to one run costs no other: a run whose run.json
-    is unreadable or another run's comes as `interrupted`, one whose report is damaged comes without it, each with a
-    message that says so; `group_report` then lists them as missing. A run with no directory is in neither result.
+    is unreadable, of another format version or another run's comes as `interrupted`, one whose report is so comes
+    without it, each with a message that says so; `group_report` then lists them as missing (see `unreadable_runs`).
+    A run with no directory is in neither result. Where run.json says that a run is under way but no harness is at
+    work on the group, as after SIGKILL or a second Ctrl-C, the run comes as `interrupted`.
 
     Returns:
         What was asked for; the runs that are there (asked for, in that order; then those that were not); the
         reports that are there.
 
     Raises:
-        RunGroupError: no such directory, no run group, or a file of another format version.
+        RunGroupError: no such directory, no run group, a damaged one, or one of another format version.
     """
     group = load_group(group_dir)
+    at_work = _is_at_work(group_dir)  # before the runs are read: what ends meanwhile is then shown as it ended
     layout = GroupLayout(group_dir)
     runs: list[Run] = []
     reports: dict[RunKey, RunReport] = {}
@@ -59,7 +63,7 @@ def collect_group(group_dir: Path) -> tuple[RunGroup, list[Run], dict[RunKey, Ru
         asked.add(os.fspath(place.run))
         run, report = _read(key, place, group)
         if run is not None:
-            runs.append(run)
+            runs.append(run if at_work else _as_left(run))
         if report is not None:
             reports[key] = report
     known = {run.key for run in runs}
@@ -70,6 +74,17 @@ def collect_group(group_dir: Path) -> tuple[RunGroup, list[Run], dict[RunKey, Ru
                 known.add(other.key)
                 runs.append(other)
     return group, runs, reports
+
+
+def unreadable_runs(report: GroupReport) -> list[str]:
+    """A line for each run of a group that is there but could not be read, in the order asked for."""
+    reported = {run.key for run in report.runs}
+    return [
+        f"{run.key}: {run.note}"
+        for run in report.missing
+        if (run.status is RunStatus.INTERRUPTED and run.cause is Cause.HARNESS_FAILURE)
+        or (run.status.ended and run.key not in reported)
+    ]
 
 
 def write_group_reports(group_dir: Path, report: GroupReport) -> None:
@@ -87,6 +102,27 @@ def write_group_reports(group_dir: Path, report: GroupReport) -> None:
         write_whole(layout.report_json, content)
     except OSError as error:
         raise RunGroupError(f"{error.filename or group_dir}: cannot be written: {error.strerror or error}") from error
+
+
+def _is_at_work(group_dir: Path) -> bool:
+    """Whether a harness is at work on a group; also where that cannot be told."""
+    try:
+        with GroupLayout(group_dir).lock.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:  # held, or a file system without locks
+        return True
+    return False
+
+
+def _as_left(run: Run) -> Run:
+    """A run whose harness is gone, whatever it wrote last."""
+    if run.status.ended or run.status in (RunStatus.PENDING, RunStatus.INTERRUPTED):
+        return run
+    note = f"mleb was ended while it was {run.status}; --resume goes on"
+    outcome = (run.outcome or Outcome(status=RunStatus.INTERRUPTED)).model_copy(update={"message": note})
+    return run.model_copy(update={"status": RunStatus.INTERRUPTED, "outcome": outcome})
 
 
 def _read(key: RunKey, place: RunLayout, group: RunGroup) -> tuple[Run | None, RunReport | None]:
@@ -113,11 +149,7 @@ def _read(key: RunKey, place: RunLayout, group: RunGroup) -> tuple[Run | None, R
 
 
 def _parsed(path: Path, model: type[Model], what: str) -> Model | str | None:
-    """The model that a file holds; a line about what is wrong with it; None where there is no file.
-
-    Raises:
-        OtherVersionError: it is of another format version.
-    """
+    """The model that a file holds; a line about what is wrong with it; None where there is no file."""
     try:
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -126,8 +158,6 @@ def _parsed(path: Path, model: type[Model], what: str) -> Model | str | None:
         return f"{path.name} cannot be read: {error.strerror or error}"
     try:
         return parse_model(path, content, model, what)
-    except OtherVersionError:
-        raise
     except RunGroupError as error:
         return str(error)
 
