@@ -31,7 +31,7 @@ from mleb_core.layout import GroupLayout, RunLayout, remove_unfinished, write_wh
 from mleb_core.ledger import Ledger
 from mleb_core.ledger_facts import record_end, record_graded, record_report
 from mleb_core.registry import Registry
-from mleb_core.report.build import competition_report, human_scores, run_report
+from mleb_core.report.build import competition_report, human_scores, resource_summary, run_report
 from mleb_core.report.load import OtherVersionError, parse_model
 from mleb_core.report.models import CompetitionReport, RunReport
 from mleb_core.run import Cause, Outcome, Run, RunGroup, RunKey, RunStatus, append_event, now
@@ -234,7 +234,7 @@ class Executor:
         if graded is not None:
             competition = self.registry.competition(run.key.competition)
             record_graded(ledger, graded, competition, Path(self.group.data_dir), self.registry)
-        report = run_report(run, graded, ledger.result)
+        report = run_report(run, graded, ledger.result, resource_summary(layout))
         if ungraded and fault:
             report = report.model_copy(update={"cause": Cause.HARNESS_FAILURE, "message": f"not graded: {fault}"})
         write_whole(layout.report, report.model_dump_json(indent=2) + "\n")

@@ -289,6 +289,11 @@ class RunLayout:
         return self.work_home / "logs"
 
     @property
+    def work_validate(self) -> Path:
+        """The script that asks the submission checker."""
+        return self.work_home / "validate_submission.sh"
+
+    @property
     def work_instructions(self) -> Path:
         """The text that tells the agent what to do."""
         return self.work_home / "instructions.txt"

@@ -11,7 +11,6 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -179,7 +178,7 @@ class Services:
         layout: RunLayout,
         competition: Competition,
         models: Models | None,
-        token: str | None,
+        former: str | None,
         stack: contextlib.ExitStack,
     ) -> None:
         gateway = self._running_gateway()
@@ -192,7 +191,7 @@ class Services:
             layout,
             self._group.terms.budget,
             models=models or {},
-            token=token,
+            token=former,
             unix=layout.channel_socket,
             checker=self._checker(competition),
         )
@@ -203,6 +202,10 @@ class Services:
                 place.timer.cancel()
 
         stack.callback(close)
+        def environment(url: str) -> dict[str, str]:
+            clients = gateway.environment(token, url) if models is not None else {}
+            return {"MLEB_CHECKER_URL": url, "MLEB_TOKEN": token, **clients}
+
         proxy = None
         hosts = [host for host in self._group.terms.network if host != EVERYTHING]
         if hosts:
@@ -212,7 +215,7 @@ class Services:
         place.channel = Channel(
             socket=layout.channel_socket,
             url="" if self._runner.isolation.network else gateway.url,
-            environment=partial(gateway.environment, token) if models is not None else lambda url: {},
+            environment=environment,
             proxy=proxy,
         )
         write_json(layout.channel_state, {"token": token, "gpus": place.gpus}, durable=False)

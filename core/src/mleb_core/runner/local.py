@@ -72,6 +72,8 @@ class LocalRunner:
             layout.work.mkdir(mode=0o700)
             instructions = fill_in(job.instructions, workspace.agent_paths(layout))
             workspace.make_workspace(layout, job.public, job.description, instructions, spare=job.spare)
+            if job.channel is not None:
+                workspace.put_checker(layout)
             tmp = workspace.make_temporary(layout)
         except OSError as error:
             raise _broken("the agent's place cannot be made", error, layout.root) from error

@@ -210,7 +210,7 @@ class Snapshots:
 def taking_snapshots(
     snapshots: Snapshots | None,
     every_s: float | None,
-    note: Callable[..., None],
+    note: Callable[..., object],
     elapsed: Callable[[], float] | None = None,
 ) -> Iterator[None]:
     """Look every now and then while the context is open, in a thread, and a last time when it closes.

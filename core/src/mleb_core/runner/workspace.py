@@ -3,6 +3,8 @@
 import contextlib
 import hashlib
 import os
+import shlex
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -17,6 +19,7 @@ __all__ = [
     "environment",
     "make_temporary",
     "make_workspace",
+    "put_checker",
     "put_files",
     "remove_temporary",
 ]
@@ -34,6 +37,7 @@ def agent_paths(layout: RunLayout) -> AgentPaths:
         code=PurePosixPath(layout.work_code),
         logs=PurePosixPath(layout.work_logs),
         instructions=PurePosixPath(layout.work_instructions),
+        validate=PurePosixPath(layout.work_validate),
     )
 
 
@@ -55,6 +59,18 @@ def make_workspace(
     # Paths that are not UTF-8 stand in it byte for byte.
     layout.work_instructions.write_text(instructions, encoding="utf-8", errors="surrogateescape")
     give_data(public, layout.work_data, description, spare=spare)
+
+
+def put_checker(layout: RunLayout) -> None:
+    """Put the script into an agent's home that asks the submission checker, at MLEB_CHECKER_URL, about a file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    helper = Path(__file__).parent / "docker" / "helper.py"  # of the standard library alone
+    command = shlex.join([sys.executable, "-I", "-S", "-E", str(helper), "validate"])
+    layout.work_validate.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8", errors="surrogateescape")
+    layout.work_validate.chmod(0o755)
 
 
 def put_files(home: Path, files: Mapping[str, bytes]) -> str | None:
