@@ -1,7 +1,6 @@
 """How a run in a container can end, and what is said of it; harnesses that die, and others that take over."""
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys

@@ -50,7 +50,8 @@ class Daemon:
 
     def start(self, *options: str) -> None:
         command = [
-            *("dockerd", "--data-root", f"{self.root}/data", "--exec-root", f"{self.root}/exec"),
+            # A network of its own: an engine without a bridge removes the bridge of the one that is here already.
+            *("unshare", "--net", "dockerd", "--data-root", f"{self.root}/data", "--exec-root", f"{self.root}/exec"),
             *("-H", self.socket, "--pidfile", f"{self.root}/pid", "--bridge=none", "--iptables=false"),
             *("--ip-masq=false", "--containerd-namespace", self.root.name, *options),
         ]
@@ -97,8 +98,8 @@ class Daemon:
 
 @pytest.fixture(scope="module")
 def daemon(test_image: Image) -> Iterator[Daemon]:
-    if os.geteuid() != 0 or shutil.which("dockerd") is None:
-        pytest.skip("an engine of its own needs root and dockerd")
+    if os.geteuid() != 0 or not all(map(shutil.which, ("dockerd", "unshare"))):
+        pytest.skip("an engine of its own needs root, dockerd and unshare")
     found = Daemon(Path(tempfile.mkdtemp(prefix="mleb-d-")))
     try:
         found.start("--live-restore")
