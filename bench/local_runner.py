@@ -1,6 +1,6 @@
 """What a local run costs beyond its agent's own time: 50 runs of /bin/true, and /bin/true alone beside it.
 
-As in a group, runs leave their links to large data to the next one; the last row is without that.
+As in a group, runs leave their links to large data to the next one; in the last row there is none before.
 
 python bench/local_runner.py [RUNS]
 """
@@ -44,11 +44,11 @@ def main() -> None:
         make_data(many, 1800)
         rows = [("/bin/true alone", alone)]
         rows += [
-            (name, [one_run(Path(folder), public, spare) for _ in range(runs)])
+            (name, [one_run(Path(folder), public, Path(folder, spare.format(number))) for number in range(runs)])
             for name, public, spare in (
-                ("run, 3 data files", few, Path(folder, "spare")),
-                ("run, 1,800 data files", many, Path(folder, "spare-many")),
-                ("a group's first run", many, None),
+                ("run, 3 data files", few, "spare-few"),
+                ("run, 1,800 data files", many, "spare-many"),
+                ("a group's first run", many, "spare-first-{}"),
             )
         ]
     own = statistics.median(alone)
@@ -65,7 +65,7 @@ def make_data(public: Path, files: int) -> None:
         (public / f"{number}.csv").write_bytes(b"id,target\n" * 50)
 
 
-def one_run(folder: Path, public: Path, spare: Path | None) -> float:
+def one_run(folder: Path, public: Path, spare: Path) -> float:
     """Milliseconds of one run from call to return; `spare` as in `Job`."""
     with tempfile.TemporaryDirectory(dir=folder) as root:
         job = Job(

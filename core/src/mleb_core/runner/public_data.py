@@ -209,8 +209,7 @@ def _link(source: Folder, target: Path) -> None:
             try:
                 os.link(name, name, src_dir_fd=source_fd, dst_dir_fd=target_fd)
             except FileNotFoundError as error:
-                error.filename, error.filename2 = f"{source.path}/{name}", None
-                raise
+                raise FileNotFoundError(error.errno, error.strerror, f"{source.path}/{name}") from error
             except OSError:  # another file system, too many links, somebody else's file
                 os.symlink(os.path.realpath(f"{source.path}/{name}"), name, dir_fd=target_fd)
     finally:

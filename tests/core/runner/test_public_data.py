@@ -1,0 +1,185 @@
+"""Public data is given whole, kept for the next run, and never taken on trust."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mleb_core.errors import NotPreparedError
+from mleb_core.run import RunStatus
+from mleb_core.runner import public_data
+from mleb_core.runner.local import LocalRunner
+from mleb_core.runner.protocol import Stop
+from mleb_core.runner.public_data import give_data, keep_data
+
+HOME = Path("work", "home", "data")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "run" / "work" / "home").mkdir(parents=True)
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def linked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the data were large."""
+    monkeypatch.setattr(public_data, "COPIED_FILES", 0)
+
+
+def inodes(folder: Path) -> dict[str, int]:
+    found = {}
+    for path in folder.rglob("*"):
+        assert not path.is_symlink()
+        if path.is_file():
+            found[str(path.relative_to(folder))] = path.stat().st_ino
+    return found
+
+
+def given(public: Path, root: Path, spare: Path, words: str = "read me") -> Path:
+    give_data(public, root / HOME, words, spare=spare)
+    data = root / HOME
+    assert (data / "description.md").read_text() == words
+    expected, found = inodes(public), inodes(data)
+    own = found.pop("description.md")
+    assert own != expected.pop("description.md")
+    assert found == expected
+    return data
+
+
+def test_a_tree_is_taken_over_by_the_next_run(public: Path, root: Path, tmp_path: Path, linked: None) -> None:
+    (public / "link.csv").symlink_to(tmp_path / "elsewhere.csv")
+    (public / "folder").symlink_to(tmp_path / "folder")
+    (tmp_path / "elsewhere.csv").write_text("x")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "y").write_text("y")
+    spare = tmp_path / "spare"
+    give_data(public, root / HOME, "first", spare=spare)
+    data = root / HOME
+    assert (data / "link.csv").stat().st_ino == (tmp_path / "elsewhere.csv").stat().st_ino
+    assert not (data / "link.csv").is_symlink() and not (data / "folder").is_symlink()
+    folder = (data / "images").stat().st_ino
+    keep_data(public, root, HOME, spare)
+    assert not data.exists() and len(list(spare.iterdir())) == 1
+    give_data(public, data, "second", spare=spare)
+    assert (data / "images").stat().st_ino == folder
+    assert (data / "description.md").read_text() == "second" and (data / "folder" / "y").read_text() == "y"
+    assert list(spare.iterdir()) == []
+
+
+CHANGES: dict[str, Callable[[Path, Path], object]] = {
+    "a file more": lambda data, bait: (data / "images" / "more").write_text("planted"),
+    "a directory more": lambda data, bait: (data / "more").mkdir(),
+    "a link more": lambda data, bait: (data / "more").symlink_to(bait),
+    "a file gone": lambda data, bait: (data / "train.csv").unlink(),
+    "a directory gone": lambda data, bait: shutil.rmtree(data / "images" / "deep"),
+    "a file replaced": lambda data, bait: ((data / "train.csv").unlink(), (data / "train.csv").write_text("planted")),
+    "a file turned into a link": lambda data, bait: (
+        (data / "train.csv").unlink(), (data / "train.csv").symlink_to(bait / "train.csv")
+    ),
+    "a file turned into a directory": lambda data, bait: ((data / "train.csv").unlink(), (data / "train.csv").mkdir()),
+    "a file renamed": lambda data, bait: (data / "train.csv").rename(data / "tarin.csv"),
+    "two files swapped": lambda data, bait: (
+        (data / "train.csv").rename(data / "x"),
+        (data / "sample_submission.csv").rename(data / "train.csv"),
+        (data / "x").rename(data / "sample_submission.csv"),
+    ),
+    "a directory turned into a link": lambda data, bait: (
+        shutil.rmtree(data / "images"), (data / "images").symlink_to(bait / "images")
+    ),
+    "a description that is a directory": lambda data, bait: (
+        (data / "description.md").unlink(), (data / "description.md").mkdir()
+    ),
+    "all of it a link": lambda data, bait: (shutil.rmtree(data), data.symlink_to(bait)),
+    "the home a link": lambda data, bait: (
+        shutil.rmtree(data.parent), (bait.parent / "home").mkdir(),
+        shutil.copytree(bait, bait.parent / "home" / "data", copy_function=os.link),
+        data.parent.symlink_to(bait.parent / "home"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("when", ["before it is kept", "while it is spare"])
+def test_a_tree_that_was_changed_is_not_used_again(
+    public: Path, root: Path, tmp_path: Path, linked: None, change: str, when: str
+) -> None:
+    spare, bait = tmp_path / "spare", tmp_path / "bait"
+    shutil.copytree(public, bait, copy_function=os.link)
+    data = given(public, root, spare)
+    if when == "before it is kept":
+        CHANGES[change](data, bait)
+        keep_data(public, root, HOME, spare)
+        assert not spare.exists() or not list(spare.iterdir())
+        assert inodes(bait) == inodes(public)
+        assert "home" not in change or inodes(tmp_path / "home" / "data") == inodes(public)
+        shutil.rmtree(root)
+        (root / HOME).parent.mkdir(parents=True)
+    else:
+        keep_data(public, root, HOME, spare)
+        (tree,) = spare.iterdir()
+        (tree / "description.md").write_text("planted")
+        if "home" not in change:
+            CHANGES[change](tree, bait)
+    given(public, root, spare, "anew")
+    assert inodes(bait) == inodes(public)
+
+
+def test_rights_that_an_agent_took_from_a_directory_are_given_back(
+    public: Path, root: Path, tmp_path: Path, linked: None
+) -> None:
+    data = given(public, root, tmp_path / "spare")
+    (data / "images").chmod(0o000)
+    keep_data(public, root, HOME, tmp_path / "spare")
+    assert (given(public, root, tmp_path / "spare") / "images").stat().st_mode & 0o777 == 0o755
+
+
+def test_data_that_was_prepared_anew_is_not_taken_from_an_old_tree(
+    public: Path, root: Path, tmp_path: Path, linked: None
+) -> None:
+    given(public, root, tmp_path / "spare")
+    keep_data(public, root, HOME, tmp_path / "spare")
+    (public / "new.csv").write_text("new")
+    (public / "train.csv").rename(tmp_path / "old.csv")
+    (public / "train.csv").write_text("other")
+    given(public, root, tmp_path / "spare")
+
+
+def test_small_data_is_copied_and_not_kept(public: Path, root: Path, tmp_path: Path) -> None:
+    give_data(public, root / HOME, "x", spare=tmp_path / "spare")
+    assert (root / HOME / "train.csv").stat().st_ino != (public / "train.csv").stat().st_ino
+    keep_data(public, root, HOME, tmp_path / "spare")
+    assert (root / HOME).is_dir() and not (tmp_path / "spare").exists()
+
+
+def test_a_file_that_vanishes_meanwhile_is_told(public: Path, root: Path, linked: None, monkeypatch: Any) -> None:
+    link = os.link
+
+    def slow(name: str, *arguments: Any, **details: Any) -> None:
+        (public / "train.csv").unlink(missing_ok=True)  # another process prepares anew
+        (public / "sample_submission.csv").unlink(missing_ok=True)
+        link(name, *arguments, **details)
+
+    monkeypatch.setattr(os, "link", slow)
+    with pytest.raises(NotPreparedError, match=r"\.csv vanished while it was given to an agent; run `mleb prepare`"):
+        give_data(public, root / HOME, "x")
+
+
+def test_runs_hand_on_their_data_and_a_planted_file_ends_there(
+    make_job: Any, public: Path, tmp_path: Path, linked: None
+) -> None:
+    code = "import os; os.chdir(os.environ['MLEB_DATA']); print(os.stat('images').st_ino, sorted(os.listdir()))"
+    plant = "\nopen('answers.csv', 'w')"
+    seen = []
+    for name, further in (("1", ""), ("2", ""), ("3", plant), ("4", ""), ("5", "")):
+        job = replace(make_job(code + further, name=name), spare=tmp_path / "runs" / ".spare")
+        assert LocalRunner().run(job, Stop()).status is RunStatus.FINISHED
+        seen.append(job.layout.log.read_text().split(" ", 1))
+        assert not job.layout.work.exists()
+    assert len({names for _, names in seen}) == 1
+    first, second, third, fourth, fifth = (inode for inode, _ in seen)
+    assert first == second == third and fourth == fifth
