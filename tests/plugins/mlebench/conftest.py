@@ -17,14 +17,15 @@ def registry():
 
 @pytest.fixture
 def made(shared, registry, tmp_path):
-    """Prepares a competition from its golden raw data; gives its data and what grades a table."""
+    """Prepares a competition from golden raw data, which `change(raw)` changes; gives data and what grades a table."""
 
-    def make(id, edition=2):
+    def make(id, edition=2, change=lambda raw: None):
         competition = registry.competition(id).in_edition(edition)
         raw = tmp_path / "raw" / id
         if not raw.is_dir():
             with zipfile.ZipFile(shared / "golden" / id / "raw.zip") as archive:
                 archive.extractall(raw)
+            change(raw)
         data = prepare(competition, tmp_path / "data", raw_dir=raw, verify=False)
 
         def grade(table):
@@ -35,7 +36,8 @@ def made(shared, registry, tmp_path):
             return result
 
         sample = pd.read_csv(data.public / competition.spec.grading.sample, dtype=str, keep_default_na=False)
-        assert grade(sample).valid
+        if edition > 1:  # some published samples are refused
+            assert grade(sample).valid
         return data, grade
 
     return make

@@ -7,43 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mleb_core.grading.grade import grade_submission
-from mleb_core.prepare import prepare
-from mleb_core.registry import Registry
-
 WORDS = ("NA", "N/A", "null", "nan", "None", "n/a", "NULL")
-
-
-@pytest.fixture(scope="module")
-def registry():
-    return Registry()
-
-
-@pytest.fixture
-def made(shared, registry, tmp_path):
-    """Prepares a competition from its golden raw data; gives its data and what grades a table."""
-
-    def make(id, edition=2, change=None):
-        competition = registry.competition(id).in_edition(edition)
-        raw = tmp_path / "raw" / id
-        if not raw.is_dir():
-            with zipfile.ZipFile(shared / "golden" / id / "raw.zip") as archive:
-                archive.extractall(raw)
-            if change is not None:
-                change(raw)
-        data = prepare(competition, tmp_path / "data", raw_dir=raw, verify=False)
-
-        def grade(table):
-            path = tmp_path / "submission.csv"
-            table.to_csv(path, index=False)
-            result = grade_submission(path, competition, tmp_path / "data", registry)
-            assert result.grader_error is None
-            return result
-
-        assert grade(read(data.public / competition.spec.grading.sample)).valid
-        return data, grade
-
-    return make
 
 
 def read(path, **options):
