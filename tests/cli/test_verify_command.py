@@ -60,10 +60,10 @@ def test_what_a_file_holds_cannot_harm_the_terminal(mleb, group):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        ([], 2, "Missing argument"),
+        ([], 2, "missing argument"),
         (["nowhere"], 1, "no such directory"),
         (["."], 1, "is no run group"),
-        ([".", "--no-such"], 2, "No such option"),
+        ([".", "--no-such"], 2, "no such option"),
     ],
 )
 def test_bad_input_is_one_line(mleb, arguments, code, words):

@@ -34,15 +34,16 @@ from mleb_core.planning import plugin_versions
 from mleb_core.plugins import load_plugins
 from mleb_core.prepare import prepare
 from mleb_core.registry import Registry
-from mleb_core.report.build import group_report, run_report
+from mleb_core.report.build import group_report, resource_summary, run_report
 from mleb_core.report.collect import collect_group, load_group, write_group_reports
 from mleb_core.report.load import load_run_report
 from mleb_core.report.models import CompetitionReport
 from mleb_core.run import Limits, Run, RunGroup
-from mleb_core.runner.protocol import Stop
+from mleb_core.runner.protocol import Isolation, Stop
 from mleb_core.verify import VerifyReport, verify_group
 
 DIABETES = "diabetes-progression"
+ISOLATION = Isolation(files=False, network=False, memory=False, processes=False)
 
 
 class Worker:
@@ -89,6 +90,7 @@ def data_dir(registry, tmp_path_factory) -> Path:
 def keep_ledger(place: RunLayout, directory: Path, group: RunGroup, registry: Registry) -> None:
     """Do to a finished run what a harness does while it goes on."""
     place.ledger.unlink(missing_ok=True)
+    shutil.rmtree(place.snapshots, ignore_errors=True)
     run = Run.model_validate_json(place.run.read_bytes())
     report = load_run_report(place.report)
     competition = registry.competition(run.key.competition)
@@ -103,13 +105,11 @@ def keep_ledger(place: RunLayout, directory: Path, group: RunGroup, registry: Re
                 facts |= {"tokens": {"input": 3, "output": 4}, "estimated": False, "cost_usd": None}
                 line = transcript.add(facts, b'{"q": 1}', b'{"a": ", \\"request\\": "}', Secrets())
                 ledger.add(Kind.GATEWAY, **gateway_details(line))
-        if not place.snapshots.exists():
-            place.snapshots.mkdir()
-            shutil.copy(place.submission, place.snapshots / "0000001.csv")
-            facts = file_facts(place.snapshots / "0000001.csv")
-            ledger.add(Kind.SNAPSHOT, elapsed_s=1.0, file="0000001.csv", **facts)
-            place.usage.write_text('{"requests": 2}')
-            place.resources.write_text('{"cpu": []}')
+        place.snapshots.mkdir()
+        shutil.copy(place.submission, place.snapshots / "0000001.csv")
+        facts = file_facts(place.snapshots / "0000001.csv")
+        ledger.add(Kind.SNAPSHOT, elapsed_s=1.0, file="0000001.csv", **facts)
+        place.usage.write_text('{"requests": 2}')
         ledger.add(Kind.CHECK, sha256="0" * 64, bytes=3, valid=False)
         close(ledger, place, run, report.competition_report, competition, group, registry)
 
@@ -127,7 +127,9 @@ def close(
     record_end(ledger, place, run)
     if graded is not None:
         record_graded(ledger, graded, competition, Path(group.data_dir), registry)
-    write_whole(place.report, run_report(run, graded, ledger.result).model_dump_json(indent=2) + "\n")
+    write_whole(
+        place.report, run_report(run, graded, ledger.result, resource_summary(place)).model_dump_json(indent=2) + "\n"
+    )
     record_report(ledger, place)
 
 
@@ -263,7 +265,6 @@ def test_a_better_score_is_found_though_all_else_was_made_to_fit(group, registry
     document = json.loads(place.report.read_text())
     document["competition_report"]["score"] = 0.5
     place.report.write_text(json.dumps(document))
-    shutil.rmtree(place.snapshots)
     place.transcript.unlink()
     keep_ledger(place, group, frozen, registry)
     write_group_reports(group, group_report(*collect_group(group), directory=group))
@@ -379,6 +380,42 @@ def test_a_group_that_was_stopped_holds(registry, data_dir, tmp_path):
     report = verify_group(directory, registry)
     assert found(report) == []
     assert (report.asked, report.graded_again) == (1, 0)
+
+
+def test_a_run_cut_off_before_its_report_was_noted_is_unfinished_and_no_fault(group, registry):
+    place = places(group)[0]
+    cut_last_line(place)
+    rewrite(place.run, status="grading")
+    write_group_reports(group, group_report(*collect_group(group), directory=group))
+    report = verify_group(group, registry, grade=False)
+    assert found(report) == []
+    assert any("--resume mends that" in str(note) for note in report.notes)
+
+
+def test_a_run_cut_off_at_its_very_start_is_no_fault(group, registry):
+    place = places(group)[0]
+    shutil.rmtree(place.root)
+    place.root.mkdir()
+    place.ledger.write_bytes(b"")
+    write_group_reports(group, group_report(*collect_group(group), directory=group))
+    report = verify_group(group, registry, grade=False)
+    assert found(report) == []
+    assert [str(key) for key in report.unfinished] == [f"{DIABETES} worker seed 0"]
+
+
+def test_a_ledger_that_was_set_aside_is_told(group, registry):
+    place, frozen = places(group)[0], load_group(group)
+    run, report = Run.model_validate_json(place.run.read_bytes()), load_run_report(place.report)
+    place.ledger.unlink()
+    with Ledger.open(place) as ledger:
+        ledger.add(Kind.SPOILT, message="line 3: its hash is not that of its content")
+        record_exchanges(ledger, place)
+        ledger.add(Kind.START, **start_details(run, frozen, GroupLayout(group), isolation=ISOLATION, plugins={}))
+        competition = registry.competition(DIABETES)
+        close(ledger, place, run, report.competition_report, competition, frozen, registry)
+    write_group_reports(group, group_report(*collect_group(group), directory=group))
+    (line,) = found(verify_group(group, registry))
+    assert line.endswith("ledger.jsonl: line 1: the ledger before this one did not hold, and was set aside")
 
 
 def test_a_group_at_work_is_left_alone(group, registry):

@@ -10,7 +10,7 @@ from mleb_core.errors import RunGroupError
 from mleb_core.layout import GroupLayout, RunLayout
 from mleb_core.ledger import Chain, Entry, Kind, check_chain, standing
 from mleb_core.ledger_facts import file_facts, kept_files, plugins_digest, transcript_lines
-from mleb_core.report.build import run_report
+from mleb_core.report.build import resource_summary, run_report
 from mleb_core.report.load import load_model
 from mleb_core.report.models import CompetitionReport, RunReport
 from mleb_core.run import Cause, Run, RunGroup, RunKey, Text
@@ -51,6 +51,8 @@ class CheckedRun:
         """Whether anything of the run is on disk."""
         self.has_ledger = False
         """Whether it has a ledger."""
+        self.ledger_bytes = 0
+        """Its size; a run that was cut off at its very start has an empty one, and no run.json."""
         self.graded: Entry | None = None
         """The ledger's entry on the verdict, where the chain holds."""
 
@@ -80,6 +82,7 @@ def check_run(key: RunKey, group: RunGroup, layout: GroupLayout) -> CheckedRun:
     checked.there = place.run.exists() or place.report.exists() or place.ledger.exists()
     if not checked.there:
         return checked
+    checked.ledger_bytes = place.ledger.stat().st_size if place.ledger.is_file() else 0
     checked.run = _loaded(checked, place.run, Run, "a run's state")
     checked.report = _loaded(checked, place.report, RunReport, "a run's report")
     _compare_report_with_state(checked)
@@ -126,7 +129,7 @@ def _compare_report_with_state(checked: CheckedRun) -> None:
     if report is not None and report.key != checked.key:
         checked.find(place.report, f"it is that of another run, {report.key}")
     if run is None:
-        if not place.run.exists():
+        if not place.run.exists() and (report is not None or checked.ledger_bytes):
             checked.find(place.run, "it is missing")
         return
     if not run.status.ended:
@@ -136,7 +139,7 @@ def _compare_report_with_state(checked: CheckedRun) -> None:
     if report is None:
         return
     try:
-        expected = run_report(run, report.competition_report, report.ledger)
+        expected = run_report(run, report.competition_report, report.ledger, resource_summary(place))
     except ValueError as error:
         checked.find(place.report, str(error))
         return
@@ -172,6 +175,8 @@ def _compare_starts(checked: CheckedRun, entries: list[Entry], group: RunGroup, 
     frozen, plugins = file_facts(layout.group), plugins_digest(group.plugins)
     for entry in entries:
         details, line = entry.details, f"line {entry.seq}: "
+        if entry.kind == Kind.SPOILT:
+            checked.find(checked.layout.ledger, f"{line}the ledger before this one did not hold, and was set aside")
         if entry.kind == Kind.TORN:
             checked.note(checked.layout.ledger, f"{line}a line that was not whole was removed")
         if entry.kind != Kind.START:
@@ -251,7 +256,9 @@ def _compare_result(checked: CheckedRun, entries: list[Entry]) -> None:
     elif graded is not None:
         checked.find(checked.layout.report, f"it has no verdict, though line {graded.seq} of the ledger has one")
     if reported is None:
-        checked.find(ledger, "it has no entry on report.json; its end is missing")
+        over = checked.run is None or checked.run.status.ended
+        what = "it has no entry on report.json" + ("; its end is missing" if over else " yet; --resume mends that")
+        (checked.find if over else checked.note)(ledger, what)
 
 
 def _compare_files(checked: CheckedRun, details: Mapping[str, Any]) -> None:
