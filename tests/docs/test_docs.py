@@ -89,7 +89,15 @@ def test_command_lines_that_documents_show_are_ones_that_mleb_takes(document, tm
 
 @pytest.mark.parametrize(
     "line",
-    ["mleb evla", "mleb eval --plugni x", "mleb eval -t soon", "mleb report", "mleb list", "mleb plugin", "mleb grade"],
+    [
+        "mleb evla",
+        "mleb eval --plugni x",
+        "mleb eval -t soon",
+        "mleb report",
+        "mleb list",
+        "mleb plugin",
+        "mleb grade-sample",
+    ],
 )
 def test_wrong_command_lines_would_be_seen(line):
     with pytest.raises(Exception):  # noqa: B017  typer's own errors, which it does not export
