@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mleb.output import print_json, print_line, print_notice, stdout_kept
+from mleb.output import print_json, print_notice, stdout_kept
 from mleb.units import format_duration
 
 if TYPE_CHECKING:
@@ -82,20 +82,20 @@ def _graded(directory: Path, data_dir: Path | None, workers: int | None) -> "tup
 def _show(results: "list[RunSnapshots]") -> None:
     from mleb.render import show_number, show_table
 
+    rows: list[list[object]] = []
     for result in results:
-        if not result.snapshots:
-            print_line(f"{result.key}: no snapshots")
-            continue
-        rows: list[list[object]] = [
-            [
-                format_duration(one.elapsed_s),
-                show_number(one.score),
-                one.medal if one.valid else "-",
-                {True: "valid", False: "invalid", None: "no verdict"}[one.valid]
-                + (f": {one.message}" if one.message else ""),
-            ]
-            for one in result.snapshots
-        ]
-        rows.append(["end", show_number(result.final_score), result.final_medal, "the submission that counts"])
-        show_table(["time", "score", "medal", "result"], rows, title=str(result.key))
-        print_line()
+        run = [result.key.competition, result.key.agent, result.key.seed]
+        for one in result.snapshots:
+            verdict = {True: "valid", False: "invalid", None: "no verdict"}[one.valid]
+            rows.append(
+                [
+                    *run,
+                    format_duration(one.elapsed_s),
+                    show_number(one.score),
+                    one.medal if one.valid else "-",
+                    verdict + (f": {one.message}" if one.message else ""),
+                ]
+            )
+        end = "the submission that counts" + ("" if result.snapshots else "; no snapshots")
+        rows.append([*run, "end", show_number(result.final_score), result.final_medal, end])
+    show_table(["competition", "agent", "seed", "time", "score", "medal", "result"], rows)
