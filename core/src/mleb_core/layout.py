@@ -201,8 +201,8 @@ class RunLayout:
 
     @property
     def snapshot_scores(self) -> Path:
-        """Score over time, once the snapshots were graded."""
-        return self.snapshots / "scores.json"
+        """Score over time, once the snapshots were graded. Not among them, for the ledger has the digest of those."""
+        return self.root / "snapshot_scores.json"
 
     @property
     def ledger(self) -> Path:

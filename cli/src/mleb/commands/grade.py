@@ -73,7 +73,7 @@ def grade_command(  # noqa: PLR0917
     Writes TIMESTAMP_grading_report.json. One report for each line, in order, also where a submission is broken;
     that is no failure of the command. It exits with 1 where a grader failed.
 
-    With --snapshots: score over time, written to each run's snapshots/scores.json; reports do not change.
+    With --snapshots: score over time, written to each run's snapshot_scores.json; reports do not change.
     """
     import tempfile
 

@@ -4,7 +4,7 @@
     CompetitionReport  its graded submission, with MLE-bench's fields
     GroupReport      a run group's report.json: AgentResult > SeedResult, Estimate; MissingRun
     GradingReport    grading_report.json, MLE-bench's format
-    RunSnapshots     score over time of one run, snapshots/scores.json; SnapshotScore
+    RunSnapshots     score over time of one run, snapshot_scores.json; SnapshotScore
 
 A report never drops a run: what has no verdict stands under `missing` and counts as a run without a medal.
 """
