@@ -74,9 +74,7 @@ def _reach(network: Sequence[str] | None) -> str:
     if network is None or "*" in network:
         return ""
     if network:
-        return (
-            f"- Of the internet you reach only these hosts, by the proxy that is set up: {', '.join(network)}.\n"
-        )
+        return f"- Of the internet you reach only these hosts, by the proxy that is set up: {', '.join(network)}.\n"
     return "- There is no internet. Work with what is installed and with the data.\n"
 
 
