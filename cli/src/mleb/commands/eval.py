@@ -281,7 +281,7 @@ def _run(what: "EvalRequest | Path", registry: "Registry", *, workers: int | Non
         raise typer.Exit(128 + interruptible.signal)
     print_notice(f"report: {directory}")
     if _fell_short(report):
-        if directory is not None:
+        if directory is not None and report.counts.cancelled < len(report.missing):
             print_notice(_how_to_go_on(directory))
         raise typer.Exit(1)
 
