@@ -140,8 +140,8 @@ def unpacked(root: Path, count: int) -> None:
 def compare(title: str, root: Path, ways: dict[str, Callable[[Path], None]]) -> None:
     """A table of what each way takes to fill an empty folder.
 
-    All folders are removed in the end: after files were removed, ext4 looks for a while at each of their places in
-    vain before it makes a new one (`recently_deleted`), which takes longer than the new files.
+    All folders are removed in the end: making files soon after many were removed took several times as long here,
+    probably because ext4 spares places that were freed a moment ago (`recently_deleted`).
     """
     target, taken = Path(tempfile.mkdtemp(dir=root)), {}
     for number, (what, way) in enumerate(ways.items()):
