@@ -149,7 +149,12 @@ class Stop:
 
 @runtime_checkable
 class Runner(Protocol):
-    """Runs agents, each in a place of its own. One object serves many runs from many threads at once."""
+    """Runs agents, each in a place of its own. One object serves many runs from many threads at once.
+
+    Optional methods: `check_agent(scaffold, settings, *, base, gpus)`, asked before the first run whether an agent can
+    be run here (its image is there), which raises RunnerError; `gpus_in_use()`, ids of GPUs that its runs hold though
+    no harness leases them.
+    """
 
     id: str
     """Name for --runner."""

@@ -39,11 +39,11 @@ def privileged(job: Job) -> bool:
         UsageError: the scaffold needs it and the user has not allowed it.
         PluginError: as `image_of`.
     """
-    if not image_of(job.scaffold).privileged:
+    if not image_of(job.scaffold, job.settings).privileged:
         return False
     if not job.privileged:
         raise UsageError(
-            f"agent {job.scaffold.id} needs a privileged container, which isolates little; --privileged allows it"
+            f"agent {job.scaffold.id} needs a privileged container, which isolates little; --allow-privileged allows it"
         )
     return True
 
@@ -121,7 +121,7 @@ def specification(
         "user": str(user),
         "working_dir": str(PATHS.home),
         "environment": environment(job, launch),
-        "labels": labels_of(layout.root, job.attempt),
+        "labels": labels_of(layout.root, job.attempt, job.gpus),
         "stop_signal": "SIGTERM",
         "healthcheck": {"test": ["NONE"]},
         "host_config": host,

@@ -4,7 +4,7 @@
 Tags are `mleb/<scaffold>:<hash>`, so whatever is named by a tag has that content.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,14 @@ class BuiltImage:
     """The interpreter in it that has the scaffold's package."""
 
 
-def ensure_image(client: "DockerClient", scaffold: Scaffold, *, base: str | None, gpus: bool) -> BuiltImage:
+def ensure_image(
+    client: "DockerClient",
+    scaffold: Scaffold,
+    *,
+    base: str | None,
+    gpus: bool,
+    settings: Mapping[str, Any] | None = None,
+) -> BuiltImage:
     """The image of a scaffold, ready to run. Cheap where it is there; thread-safe.
 
     It is built here only where that needs no network, which is where a scaffold asks for nothing but packages of
@@ -45,16 +52,17 @@ def ensure_image(client: "DockerClient", scaffold: Scaffold, *, base: str | None
         scaffold: whose image.
         base: image to build on instead of mleb's own.
         gpus: whether mleb's own base is the one for GPUs.
+        settings: of the agent, on which its image may depend.
 
     Raises:
         RunnerError: an image is missing (the line has the command that helps), a build failed, no engine answers.
         PluginError: the scaffold's `image` asks for what cannot be.
     """
-    image = image_of(scaffold)
+    image = image_of(scaffold, settings)
     if image.reference is not None:
         found = _present(client, image.reference, f"the image of agent {scaffold.id}")
         return BuiltImage(image.reference, _digest(found), image.python)
-    context = scaffold_context(scaffold, _base(client, base, gpus))
+    context = scaffold_context(scaffold, _base(client, base, gpus), settings)
     made = find(client, context.reference)
     if made is None:
         if context.network:

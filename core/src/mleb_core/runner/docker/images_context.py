@@ -17,6 +17,7 @@ import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 from mleb_core.agent import Image, Scaffold, image_of
 from mleb_core.errors import PluginError
@@ -96,17 +97,18 @@ def repository(name: str) -> str:
     return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
-def scaffold_context(scaffold: Scaffold, base_id: str) -> Context:
+def scaffold_context(scaffold: Scaffold, base_id: str, settings: Mapping[str, Any] | None = None) -> Context:
     """What a scaffold's image is built from.
 
     Args:
         scaffold: its `image_of` has no `reference`.
         base_id: id (`sha256:...`) of the image to build on.
+        settings: of the agent, on which its image may depend.
 
     Raises:
         PluginError: its `image` asks for what cannot be.
     """
-    image = image_of(scaffold)
+    image = image_of(scaffold, settings)
     agent = scaffold.id
     _check(image, agent)
     files = {path: File(content) for path, content in image.files.items()}

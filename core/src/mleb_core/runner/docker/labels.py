@@ -3,9 +3,10 @@
 import contextlib
 import hashlib
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["ATTEMPT", "GROUP", "HOST", "RUN", "host_identity", "labels_of", "run_label"]
+__all__ = ["ATTEMPT", "GPUS", "GROUP", "HOST", "RUN", "host_identity", "labels_of", "run_label"]
 
 RUN = "mleb.run"
 """Label: sha256, in hex, of the run's absolute directory."""
@@ -15,6 +16,8 @@ HOST = "mleb.host"
 """Label: which boot of which machine."""
 ATTEMPT = "mleb.attempt"
 """Label: number of the run's attempt."""
+GPUS = "mleb.gpus"
+"""Label: ids of the GPUs that the container has, separated by commas."""
 
 
 def run_label(root: Path) -> str:
@@ -22,11 +25,12 @@ def run_label(root: Path) -> str:
     return hashlib.sha256(bytes(root.absolute())).hexdigest()
 
 
-def labels_of(root: Path, attempt: int) -> dict[str, str]:
+def labels_of(root: Path, attempt: int, gpus: Sequence[str] = ()) -> dict[str, str]:
     """The labels of a run's container: a run lies three directories beneath its group."""
     root = root.absolute()
     group = root.parents[2] if len(root.parts) > 3 else root
-    return {RUN: run_label(root), GROUP: str(group), HOST: host_identity(), ATTEMPT: str(attempt)}
+    own = {RUN: run_label(root), GROUP: str(group), HOST: host_identity(), ATTEMPT: str(attempt)}
+    return own | ({GPUS: ",".join(gpus)} if gpus else {})
 
 
 def host_identity() -> str:

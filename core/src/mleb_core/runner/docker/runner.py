@@ -8,10 +8,11 @@ the host's paths of what is mounted.
 A harness that is killed leaves the container running; a later one finds it by its label and takes it up.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mleb_core.agent import Launch, LaunchContext, launch_of
+from mleb_core.agent import Launch, LaunchContext, Scaffold, launch_of
 from mleb_core.errors import RunnerError, SandboxError
 from mleb_core.layout import RunLayout
 from mleb_core.run import Cause, Limits, Outcome, RunStatus
@@ -20,7 +21,7 @@ from mleb_core.runner.agent_log import AgentLog
 from mleb_core.runner.collect import Collector
 from mleb_core.runner.docker import labels
 from mleb_core.runner.docker.attempt import Attempt
-from mleb_core.runner.docker.client import Engine
+from mleb_core.runner.docker.client import Engine, telling
 from mleb_core.runner.docker.container import EVERYTHING, privileged
 from mleb_core.runner.docker.disk import DiskUse
 from mleb_core.runner.docker.images import ensure_image
@@ -78,6 +79,21 @@ class DockerRunner:
             if limits.cpus is not None and limits.cpus > int(info.get("NCPU") or 0) > 0:
                 raise RunnerError(f"{limits.cpus:g} processors are asked for, the engine has {info['NCPU']}")
 
+    def check_agent(self, scaffold: Scaffold, settings: Mapping[str, Any], *, base: str | None, gpus: bool) -> None:
+        """See `Runner.check_agent`: its image must be there, or such that it is built without a network."""
+        with self._engine.use() as client:
+            ensure_image(client, scaffold, base=base, gpus=gpus, settings=settings)
+
+    def gpus_in_use(self) -> set[str]:
+        """Ids of the GPUs of containers that run, whether a harness still watches them or not.
+
+        Raises:
+            SandboxError: the engine cannot be asked.
+        """
+        with self._engine.use_patiently(Stop()) as client, telling("GPUs in use cannot be asked for"):
+            found = client.api.containers(filters={"label": labels.GPUS})
+        return {id for container in found for id in container["Labels"][labels.GPUS].split(",")}
+
     def is_running(self, layout: RunLayout) -> bool:
         """See `Runner.is_running`.
 
@@ -108,7 +124,7 @@ class DockerRunner:
             remove(client, found["Id"])
         _clear_leftovers(layout)
         open_wide = privileged(job)
-        image = ensure_image(client, job.scaffold, base=job.image, gpus=bool(job.gpus))
+        image = ensure_image(client, job.scaffold, base=job.image, gpus=bool(job.gpus), settings=job.settings)
         job.note("image", reference=image.reference, digest=image.digest)
         if open_wide:
             job.note("privileged")
