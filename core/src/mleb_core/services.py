@@ -202,6 +202,7 @@ class Services:
                 place.timer.cancel()
 
         stack.callback(close)
+
         def environment(url: str) -> dict[str, str]:
             clients = gateway.environment(token, url) if models is not None else {}
             return {"MLEB_CHECKER_URL": url, "MLEB_TOKEN": token, **clients}
