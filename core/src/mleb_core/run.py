@@ -245,6 +245,8 @@ class RunGroup(Frozen):
     """Distributions in use, with versions."""
     digests: dict[str, str] = {}
     """sha256 of each competition's prepared manifest, by label."""
+    imported: Text | None = None
+    """Where the results come from, for a group of another harness (`mleb import`); None: mleb ran it."""
 
     @model_validator(mode="after")
     def _each_run_once(self) -> Self:

@@ -225,9 +225,10 @@ def config_digest(group: RunGroup) -> str:
     """sha256, in hexadecimal, of what a group measures.
 
     Taken of group.json as canonical JSON (sorted keys, no spaces, UTF-8) without name, time and place (`name`,
-    `created_at`, `data_dir`; `digests` stand for the data).
+    `created_at`, `data_dir`; `digests` stand for the data; `imported` only where something was).
     """
-    document = group.model_dump(mode="json", exclude={"name", "created_at", "data_dir"})
+    left_out = {"name", "created_at", "data_dir"} | ({"imported"} if group.imported is None else set())
+    document = group.model_dump(mode="json", exclude=left_out)
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
