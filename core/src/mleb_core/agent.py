@@ -28,7 +28,18 @@ from typing import Any, Protocol, runtime_checkable
 
 from mleb_core.errors import MlebError, PluginError, UsageError
 
-__all__ = ["AgentId", "AgentPaths", "Image", "Launch", "LaunchContext", "Scaffold", "image_of", "launch_of"]
+__all__ = [
+    "AgentId",
+    "AgentPaths",
+    "Environment",
+    "Image",
+    "Launch",
+    "LaunchContext",
+    "Scaffold",
+    "environment_of",
+    "image_of",
+    "launch_of",
+]
 
 
 @dataclass(frozen=True)
@@ -99,7 +110,8 @@ class LaunchContext:
     paths: AgentPaths
     """Where things are."""
     python: str
-    """A Python interpreter, where the run happens, that has the scaffold's own package."""
+    """A Python interpreter, where the run happens: in an image, the one that `Image.python` names; on this machine, the
+    one of the scaffold's `environment`, else the harness's own, which has the scaffold's own package."""
 
 
 @dataclass(frozen=True)
@@ -134,13 +146,34 @@ class Image:
     """Needs a privileged container, which a user must allow and a report marks."""
 
 
+@dataclass(frozen=True)
+class Environment:
+    """A Python environment that a scaffold's program needs for itself on this machine; runners without images make it
+    on first use (`mleb_core.environments`), and `LaunchContext.python` is then its interpreter.
+    """
+
+    name: str
+    """What it is called in messages and on disk; letters, digits and `-`."""
+    requirements: Sequence[str]
+    """What pip installs, each pinned with `==` or `@`; with all that they require."""
+    alone: Sequence[str] = ()
+    """What pip installs after that without what it requires, pinned: for a distribution that asks for too much."""
+    least: tuple[int, int] = (3, 11)
+    """The oldest Python that fits, (major, minor)."""
+    most: tuple[int, int] = (3, 13)
+    """The newest Python that fits."""
+    size: str = ""
+    """About how large it is, for people: `400 MB`."""
+
+
 @runtime_checkable
 class Scaffold(Protocol):
     """An agent program.
 
     Optional attributes: `settings_type`, a pydantic model class of its settings; `image`, an `Image` or a function of
-    the settings that gives one (without it, the scaffold's own package on mleb's base image); `models(variant)`, the
-    models that a variant stands for, as `provider/name` or such names by alias.
+    the settings that gives one (without it, the scaffold's own package on mleb's base image); `environment`, an
+    `Environment` or a function of the settings that gives one (without it, the harness's own interpreter);
+    `models(variant)`, the models that a variant stands for, as `provider/name` or such names by alias.
     """
 
     id: str
@@ -190,3 +223,17 @@ def image_of(scaffold: Scaffold, settings: Mapping[str, Any] | None = None) -> I
     if not isinstance(image, Image):
         raise PluginError(f"agent {scaffold.id}: its image is a {type(image).__name__}, expected mleb_core.agent.Image")
     return image
+
+
+def environment_of(scaffold: Scaffold, settings: Mapping[str, Any] | None = None) -> Environment | None:
+    """The Python environment that a scaffold asks for on this machine; None: the harness's own does.
+
+    Raises:
+        PluginError: its `environment` is no `Environment` and gives none.
+    """
+    declared = getattr(scaffold, "environment", None)
+    found = declared(settings or {}) if callable(declared) else declared
+    if found is not None and not isinstance(found, Environment):
+        kind = type(found).__name__
+        raise PluginError(f"agent {scaffold.id}: its environment is a {kind}, expected mleb_core.agent.Environment")
+    return found

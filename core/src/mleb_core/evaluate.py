@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
+from mleb_core.environments import python_for
 from mleb_core.execute import Executor
 from mleb_core.grading.pool import GradingPool
 from mleb_core.group_dir import create_group, held, is_reported
@@ -147,6 +148,9 @@ def carry_out(
         if whole and keys and not all(vars(runner.isolation).values()):
             gaps = ", ".join(name for name, kept in vars(runner.isolation).items() if not kept)
             notice(f"runner {runner.id} does not isolate agents ({gaps}); use it for code that you trust")
+        if keys and not runner.isolation.files:
+            for agent in dict.fromkeys(key.agent for key in keys):  # now, so that no run's time goes by meanwhile
+                python_for(registry.scaffold(agent)[0], group.settings, notice)
         executor = Executor(group, layout, registry, pool, services, on_change)
         try:
             for _ in engine.spread(keys, executor, workers=workers, stop=stop):

@@ -12,8 +12,9 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mleb_core.agent import AgentPaths, LaunchContext, image_of, launch_of
+from mleb_core.agent import AgentPaths, LaunchContext, environment_of, image_of, launch_of
 from mleb_core.competition import Competition
+from mleb_core.environments import check_environment
 from mleb_core.errors import NotPreparedError, RunGroupError, UsageError
 from mleb_core.execute import read_run
 from mleb_core.layout import GroupLayout, group_name
@@ -243,7 +244,8 @@ def check_place(group: RunGroup, registry: Registry) -> None:
     """Check that the runner can work here, that each agent can be run by it, and that the terms can be kept.
 
     Raises:
-        RunnerError: the runner cannot work here with these limits, there are not so many GPUs, or an image is missing.
+        RunnerError: the runner cannot work here with these limits, there are not so many GPUs, an image is missing, or
+            a Python for a scaffold's environment.
         UsageError: terms that the runner cannot keep; a model without a provider, key or price; a scaffold that needs
             privileges which were not allowed.
     """
@@ -253,6 +255,8 @@ def check_place(group: RunGroup, registry: Registry) -> None:
     for agent in group.agents:
         scaffold, _ = registry.scaffold(agent)
         if not runner.isolation.files:
+            if (environment := environment_of(scaffold, group.settings)) is not None:
+                check_environment(environment)
             continue
         if image_of(scaffold, group.settings).privileged and not group.terms.privileged:
             raise UsageError(f"agent {agent} needs a privileged container; allow it with --allow-privileged")

@@ -14,12 +14,12 @@ import os
 import signal
 import stat
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mleb_core.agent import AgentPaths, Launch, LaunchContext, launch_of
+from mleb_core.environments import python_for
 from mleb_core.errors import RunnerError, SandboxError
 from mleb_core.instructions import fill_in
 from mleb_core.layout import RunLayout, write_json
@@ -176,7 +176,7 @@ def _launch(job: Job, paths: AgentPaths) -> Launch:
         time_limit_s=job.limits.time_s,
         step_limit=job.limits.steps,
         paths=paths,
-        python=sys.executable,
+        python=python_for(job.scaffold, job.settings),
     )
     return launch_of(job.scaffold, context)
 
