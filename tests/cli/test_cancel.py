@@ -18,12 +18,16 @@ def test_one_run_is_cancelled_and_the_others_go_on(mleb, clitest, prepared_data,
     arguments = ("-p", "clitest/slow", "-p", "clitest", "-c", TITANIC, "-d", prepared_data, "-o", tmp_path / "runs")
     pipe = subprocess.PIPE
     process = mleb.start("eval", *arguments, "--json", stdout=pipe, stderr=pipe)
-    wait_for(lambda: list(tmp_path.glob("runs/*/*/clitest__slow/0/work/processes.json")))
-    (group,) = (tmp_path / "runs").iterdir()
-    result = mleb("cancel", group, f"{TITANIC}/clitest/slow")
-    assert (result.returncode, result.stdout) == (0, f"{TITANIC} clitest/slow seed 0\n"), result.stderr
-    assert result.stderr.splitlines()[-1] == "1 runs cancelled"
-    stdout, stderr = process.communicate(timeout=60)
+    try:
+        wait_for(lambda: list(tmp_path.glob("runs/*/*/clitest__slow/0/work/processes.json")))
+        (group,) = (tmp_path / "runs").iterdir()
+        result = mleb("cancel", group, f"{TITANIC}/clitest/slow")
+        assert (result.returncode, result.stdout) == (0, f"{TITANIC} clitest/slow seed 0\n"), result.stderr
+        assert result.stderr.splitlines()[-1] == "1 runs cancelled"
+        stdout, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == 1  # a run has no result
     counts = json.loads(stdout)["counts"]
     assert (counts["cancelled"], counts["valid"], counts["missing"]) == (1, 1, 1)

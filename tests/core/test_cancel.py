@@ -262,6 +262,11 @@ def test_a_stop_reaches_its_children_and_a_child_nobody_else():
     assert not any(second.is_set() for _ in range(1000)) and len(calls) == 1  # looks at most once a second
     wait_for(second.is_set)
     assert len(calls) == 2 and second.event.is_set() and not parent.is_set()
+    asked = []
+    grandchild = parent.child(asked=lambda: bool(asked)).child(asked=lambda: False)
+    assert not grandchild.is_set()
+    asked.append(1)
+    wait_for(grandchild.is_set)
     third = parent.child()
     parent.set()
     assert third.is_set() and third.event.is_set()

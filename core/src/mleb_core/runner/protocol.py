@@ -111,6 +111,7 @@ class Stop:
         self.event = threading.Event()
         self._lock = threading.RLock()  # `set` is called in signal handlers
         self._children: weakref.WeakSet[Stop] = weakref.WeakSet()
+        self._parent: Stop | None = None
         self._asked: Callable[[], bool] | None = None
         self._next_look = 0.0
 
@@ -130,6 +131,8 @@ class Stop:
             self._next_look = now + LOOK_S
             if self._asked():
                 self.set()
+        if self._parent is not None and self._parent.is_set():  # which looks for requests of its own
+            self.set()
         return self.event.is_set()
 
     def child(self, asked: Callable[[], bool] | None = None) -> "Stop":
@@ -139,7 +142,7 @@ class Stop:
             asked: whether somebody asks this run alone to end; called by `is_set`, at most once in LOOK_S seconds.
         """
         child = Stop()
-        child._asked = asked
+        child._parent, child._asked = self, asked
         with self._lock:
             self._children.add(child)
             if self.event.is_set():
