@@ -1,0 +1,1 @@
+"""AIDE as an agent of mleb."""

@@ -1,0 +1,17 @@
+"""`python -m mleb_aide.program`, or `python FOLDER` of the folder that the scaffold puts into the agent's home.
+
+Without arguments: run.py, which starts it again with one, inside.py.
+"""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        from mleb_aide.program.run import main
+
+        sys.exit(main())
+    from mleb_aide.program import inside
+
+    sys.path.pop(0)  # AIDE's programs are to find libraries, not these files
+    inside.main(Path(sys.argv[1]))

@@ -1,0 +1,136 @@
+"""What the harness knows of AIDE: its settings, its models, its environment, and how to start it."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from mleb_core.agent import Environment, Image, Launch, LaunchContext
+from mleb_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from mleb_aide.settings import Settings
+
+__all__ = ["Aide"]
+
+AIDEML = "aideml==0.2.2"
+CODE, FEEDBACK = "mleb-model", "mleb-feedback"
+"""The gateway's names for the two models. Names that aideml knows (gpt-*, o1, claude-*, gemini-*) would go past it."""
+REVIEWER = "openai/gpt-4o-2024-08-06"
+"""What the paper had outputs reviewed by, whatever wrote the programs."""
+VARIANTS = {
+    "claude-3-5-sonnet": "anthropic/claude-3-5-sonnet-20240620",
+    "gpt-4o": "openai/gpt-4o-2024-08-06",
+    "llama-3.1-405b": "openrouter/meta-llama/llama-3.1-405b-instruct",
+    "o1-preview": "openai/o1-preview",
+}
+"""The models of the paper's results."""
+REASONING = re.compile(r"(^|/)(o\d|gpt-5)[^/]*$")
+"""Models that take no temperature."""
+NO_LONE_SYSTEM = re.compile(r"(^|/)(claude[^/]*|o1-(preview|mini)[^/]*)$")
+"""Models that do not take a system message alone."""
+PROGRAM = ".aide"
+"""Folder of the agent's home for the program that runs AIDE."""
+PARTS = ("__init__.py", "ends.py", "inside.py", "keep.py", "run.py")
+IN_IMAGE = "/opt/aide/bin/python"
+
+
+class Aide:
+    """Weco AI's tree search: drafts, runs, reviews, debugs and improves whole programs; arXiv 2502.13138."""
+
+    id = "aide"
+    summary = "AIDE: a tree search over solutions that a language model writes (aideml 0.2.2)."
+
+    @property
+    def settings_type(self) -> "type[Settings]":
+        """The model of the settings; imported late because pydantic costs 100 ms."""
+        from mleb_aide.settings import Settings
+
+        return Settings
+
+    def variants(self) -> Iterable[str]:
+        """The models of the paper."""
+        return tuple(VARIANTS)
+
+    def models(self, variant: str | None) -> Mapping[str, str] | None:
+        """The model that writes programs, and the one that reviews their output, by the names that AIDE asks for."""
+        if variant not in VARIANTS:
+            return None
+        return {CODE: VARIANTS[variant], FEEDBACK: REVIEWER}
+
+    def environment(self, settings: Mapping[str, Any]) -> Environment:
+        """What aideml imports, and itself alone: what it declares for its solutions is 3 GB."""
+        further = tuple(settings.get("packages", ()))
+        requirements = (*_lines("requirements.txt"), *_lines("libraries.txt"), *further)
+        return Environment(
+            "aide",
+            requirements=requirements,
+            alone=(AIDEML,),
+            least=(3, 10),
+            most=(3, 12),
+            size="400 MB",
+        )
+
+    @property
+    def image(self) -> Image:
+        """An environment of aideml's own, which sees the libraries of the base image: solutions run in it."""
+        make = "RUN python3 -m venv --system-site-packages /opt/aide"
+        alone = f"RUN {IN_IMAGE} -m pip install --no-cache-dir --disable-pip-version-check --no-deps {AIDEML}"
+        return Image(
+            dockerfile=f"{make}\nARG PIP_INDEX_URL\nARG PIP_EXTRA_INDEX_URL\n{alone}",
+            requirements=_lines("requirements.txt"),
+            python=IN_IMAGE,
+        )
+
+    def launch(self, context: LaunchContext) -> Launch:
+        """Start `program`, put into the agent's home, by AIDE's interpreter, with the settings in AIDE_SETTINGS.
+
+        Raises:
+            UsageError: an unknown variant, a variant and a model, or neither.
+        """
+        code, feedback = _models(context)
+        settings = self.settings_type.model_validate(dict(context.settings)).model_dump()
+        if context.step_limit is not None:
+            settings["steps"] = min(settings["steps"], context.step_limit)
+        role, temperatures = settings.pop("role"), (settings.pop("code_temp"), settings.pop("feedback_temp"))
+        settings["models"] = {
+            stage: {
+                "model": CODE if context.model is not None or stage == "code" else FEEDBACK,
+                "role": role or ("user" if NO_LONE_SYSTEM.search(name) else "system"),
+                "temp": None if REASONING.search(name) else temp,
+                "name": name,
+            }
+            for stage, name, temp in zip(("code", "feedback"), (code, feedback), temperatures, strict=True)
+        }
+        if settings.pop("packages") and context.python == IN_IMAGE:
+            raise UsageError(
+                "the setting packages of aide is for the local runner; put libraries into an image, --image"
+            )
+        program = resources.files(__package__) / "program"
+        files = {f"{PROGRAM}/mleb_aide/program/{name}": (program / name).read_bytes() for name in PARTS}
+        files[f"{PROGRAM}/mleb_aide/__init__.py"] = b""
+        files[f"{PROGRAM}/__main__.py"] = (program / "__main__.py").read_bytes()
+        argv = [context.python, str(context.paths.home / PROGRAM)]
+        return Launch(argv, env={"AIDE_SETTINGS": json.dumps(settings)}, files=files)
+
+
+def _models(context: LaunchContext) -> tuple[str, str]:
+    """Names of the models that write and review."""
+    known = ", ".join(f"aide/{variant}" for variant in VARIANTS)
+    if context.variant is not None and context.variant not in VARIANTS:
+        raise UsageError(f"no variant aide/{context.variant}; there are {known}, or use aide --model PROVIDER/NAME")
+    if context.variant is not None and context.model is not None:
+        raise UsageError(
+            f"aide/{context.variant} stands for {VARIANTS[context.variant]}; for {context.model} use plain aide"
+        )
+    if context.model is not None:
+        return context.model, context.model
+    if context.variant is None:
+        raise UsageError(f"the agent aide needs a model; use --model PROVIDER/NAME, or one of {known}")
+    return VARIANTS[context.variant], REVIEWER
+
+
+def _lines(name: str) -> tuple[str, ...]:
+    text = (resources.files(__package__) / name).read_text(encoding="utf-8")
+    return tuple(line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#"))
