@@ -240,7 +240,7 @@ def _step(environment: Environment, command: Sequence[str], log: Path, say: Tell
 def _cause(log: Path, code: int) -> str:
     """What went wrong, in one line, from the log of a failed command."""
     text = log.read_text(encoding="utf-8", errors="replace")
-    if UNREACHABLE.search(text):
+    if UNREACHABLE.search(text) or ("(from versions: none)" in text and "PIP_NO_INDEX" not in os.environ):
         return f"pip cannot reach its package index; connect once, or set PIP_INDEX_URL; its log is {log}"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     told = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")] or lines[-1:]
