@@ -12,7 +12,7 @@ import pytest
 from mleb_aide.scaffold import Aide
 from mleb_core import AgentPaths, LaunchContext
 from mleb_core.environments import python_for
-from mleb_core.testing.model_server import ModelServer
+from mleb_core.testing.model_server import Failure, ModelServer
 
 SLEEPER = """
 import pathlib, time, subprocess
@@ -28,7 +28,7 @@ def start(tmp_path):
     """start(url, time_limit_s) -> the process of AIDE's program, and its home; ended at the end of the test."""
     started = []
 
-    def make(url: str, time_limit_s: float) -> tuple[subprocess.Popen, Path]:
+    def make(url: str, time_limit_s: float, **settings: object) -> tuple[subprocess.Popen, Path]:
         places = {name: tmp_path / name for name in ("home", "data", "submission", "code", "logs")}
         for path in places.values():
             path.mkdir()
@@ -36,7 +36,7 @@ def start(tmp_path):
         (tmp_path / "instructions.txt").write_text(f"Read {places['data']}, write {places['submission']}.")
         paths = AgentPaths(*places.values(), tmp_path / "instructions.txt")  # type: ignore[arg-type]
         python = python_for(Aide(), {})
-        context = LaunchContext("c", 0, None, "lab/small", {}, time_limit_s, None, paths, python)
+        context = LaunchContext("c", 0, None, "lab/small", settings, time_limit_s, None, paths, python)
         launch = Aide().launch(context)
         for name, content in launch.files.items():
             (places["home"] / name).parent.mkdir(parents=True, exist_ok=True)
@@ -99,3 +99,25 @@ def test_when_the_time_is_up_it_says_so(start, scripts):
     task = (root / "home" / "aide" / "task.md").read_text()
     assert task.startswith("Read ./input, write ./working.") and task.endswith("Guess the number.\n")
     assert processes_of(root) == []
+
+
+def test_a_model_that_fails_for_ever_is_not_asked_for_ever(start):
+    with ModelServer(lambda asked: Failure(500, "the provider is down")) as server:
+        process, root = start(server.url, 600, model_tries=2)
+        assert process.wait() == 1
+    assert len(server.asked) == 2
+    lines = (root / "output").read_text().splitlines()
+    assert "aide: lab/small: status 500: the provider is down; again in 1.5 s" in lines
+    assert lines[-1].startswith(
+        "aide: the model cannot be asked (lab/small: status 500 2 times: the provider is down); "
+    )
+
+
+def test_data_that_cannot_be_shown_does_not_end_aide(start, scripts):
+    with ModelServer(scripts.model_of(["print(open('input/odd.csv', 'rb').read()); print('RMSE: 1')"])) as server:
+        process, root = start(server.url, 600, steps=1)
+        (root / "data" / "odd.csv").write_bytes(b"a,b\n1,\xff\xfe\n")  # long before aideml is imported
+        assert process.wait() == 1
+    assert "aide: no preview of the data: " in (root / "output").read_text()
+    assert "odd.csv" in server.asked[0].body["messages"][0]["content"]
+    assert "aide: step 1: draft, metric 1, no submission.csv" in (root / "output").read_text().splitlines()

@@ -11,7 +11,8 @@ from mleb_core.grading.grade import grade_submission
 from mleb_core.layout import CompetitionData
 from mleb_core.run import Cause, RunStatus
 from mleb_core.terms import Budget, Terms
-from mleb_core.testing.model_server import Failure, Reply, ToolCall
+from mleb_core.testing import AgentContract
+from mleb_core.testing.model_server import Failure, ModelServer, Reply, ToolCall
 
 LAST_WORDS = -1
 
@@ -112,10 +113,35 @@ def test_solutions_without_a_reviewer_still_count(run_aide, scripts, ridge_grade
     assert "(held for faulty)" in layout.log.read_text().splitlines()[LAST_WORDS]
 
 
-def test_a_refused_key_is_told_in_one_line(run_aide, scripts):
-    run, layout, asked = run_aide(scripts.model_of([]), key="sk-of-somebody-else-1234")
+@pytest.mark.parametrize(
+    ("key", "failure", "told"),
+    [
+        ("sk-of-somebody-else-1234", Failure(500), "key"),
+        (None, Failure(404, "no such model", type="model_not_found"), "status 404: no such model"),
+    ],
+)
+def test_a_refused_key_and_an_unknown_model_are_told_in_one_line(run_aide, scripts, key, failure, told):
+    given = {} if key is None else {"key": key}
+    run, layout, asked = run_aide(scripts.model_of([failure]), **given)
     assert (run.status, run.cause) == (RunStatus.FAILED, Cause.AGENT_ERROR)
     last = layout.log.read_text().splitlines()[LAST_WORDS]
     assert last.startswith("aide: the model cannot be asked (lab/small: status "), last
-    assert "key" in last
-    assert asked == []
+    assert told in last and len(asked) == (key is None)
+
+
+class TestContract(AgentContract):
+    """A variant, whose models need no --model; the server stands in for the gateway."""
+
+    id = "aide/gpt-4o"
+    settings = {"steps": 1}
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def model(cls, scripts):
+        copy = (
+            "import shutil\nshutil.copy('./input/sample_submission.csv', './working/submission.csv')\nprint('RMSE: 1')"
+        )
+        with ModelServer(scripts.model_of([copy])) as server:
+            cls.env = {"OPENAI_BASE_URL": f"{server.url}/v1", "OPENAI_API_KEY": "token"}
+            yield
+        assert {asked.body["model"] for asked in server.asked} == {"mleb-model", "mleb-feedback"}

@@ -75,7 +75,14 @@ class Aide:
     @property
     def image(self) -> Image:
         """An environment of aideml's own, which sees the libraries of the base image: solutions run in it."""
-        make = "RUN python3 -m venv --system-site-packages /opt/aide"
+        # A .pth, as --system-site-packages would show the system's packages, not those of a base's own environment.
+        sites = "import site; print(*site.getsitepackages(), sep=chr(10))"
+        own = 'import sysconfig; print(sysconfig.get_path("purelib"))'
+        make = (
+            "RUN python3 -m venv /opt/aide \\\n"
+            f"    && python3 -c '{sites}' > /tmp/base.pth \\\n"
+            f"    && mv /tmp/base.pth \"$({IN_IMAGE} -c '{own}')/base.pth\""
+        )
         alone = f"RUN {IN_IMAGE} -m pip install --no-cache-dir --disable-pip-version-check --no-deps {AIDEML}"
         return Image(
             dockerfile=f"{make}\nARG PIP_INDEX_URL\nARG PIP_EXTRA_INDEX_URL\n{alone}",
