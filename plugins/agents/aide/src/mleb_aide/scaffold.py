@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from mleb_core.agent import Environment, Image, Launch, LaunchContext
@@ -114,6 +113,8 @@ class Aide:
             raise UsageError(
                 "the setting packages of aide is for the local runner; put libraries into an image, --image"
             )
+        from importlib import resources
+
         program = resources.files(__package__) / "program"
         files = {f"{PROGRAM}/mleb_aide/program/{name}": (program / name).read_bytes() for name in PARTS}
         files[f"{PROGRAM}/mleb_aide/__init__.py"] = b""
@@ -139,5 +140,7 @@ def _models(context: LaunchContext) -> tuple[str, str]:
 
 
 def _lines(name: str) -> tuple[str, ...]:
+    from importlib import resources
+
     text = (resources.files(__package__) / name).read_text(encoding="utf-8")
     return tuple(line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#"))
