@@ -49,8 +49,9 @@ def pids(job: Any) -> list[int]:
         "signal = __import__('signal'); [signal.signal(n, signal.SIG_IGN) for n in (1, 2, 15)]; time.sleep(1000)",
         # Without the environment, without parents, with a session and directory of its own.
         "os.chdir('/'); os.execve('/bin/sleep', ['sleep', '1000'], {{}})",
-        # Leaves children behind without end.
-        "\n    while True:\n        if os.fork(): os._exit(0)\n        time.sleep(0.002)",
+        # Leaves children behind, for as long as the test may take: should the test itself be killed, they end too.
+        "\n    ends = time.monotonic() + 60\n    while time.monotonic() < ends:\n        if os.fork(): os._exit(0)\n"
+        "        time.sleep(0.002)",
     ],
 )
 @pytest.mark.parametrize("end", ["raise SystemExit(0)", "os.kill(os.getpid(), 9)"])
