@@ -9,8 +9,17 @@ from pydantic import BaseModel
 
 from mleb_core.errors import UnknownIdError
 from mleb_core.report.load import load_group_report, load_run_report
-from mleb_core.report.models import CompetitionReport, GradingReport, GroupReport, RunReport
+from mleb_core.report.models import (
+    CompetitionReport,
+    GradingReport,
+    GroupReport,
+    ReportWithFigures,
+    RunReport,
+    RunSnapshots,
+)
 from mleb_core.report.page import to_markdown
+from mleb_core.report.statistics.comparison import Comparison
+from mleb_core.report.statistics.published import PublishedReport
 from mleb_core.report.table import to_csv
 from mleb_core.run import Run, RunGroup
 
@@ -25,14 +34,19 @@ __all__ = [
 ]
 
 SCHEMAS: dict[str, type[BaseModel]] = {
+    "comparison": Comparison,
     "competition-report": CompetitionReport,
     "grading-report": GradingReport,
     "group": RunGroup,
     "group-report": GroupReport,
+    "published-report": PublishedReport,
+    "report": ReportWithFigures,
     "run": Run,
     "run-report": RunReport,
+    "run-snapshots": RunSnapshots,
 }
-"""The files with a schema, by the name that `schema` takes."""
+"""Files and outputs with a schema, by the name that `schema` takes: `report` is what `mleb report --json` prints, and
+`published-report` with --method mle-bench; `comparison` is of `mleb compare`."""
 
 
 def to_json(report: BaseModel) -> str:

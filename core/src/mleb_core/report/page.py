@@ -39,6 +39,7 @@ def _facts(report: GroupReport) -> list[str]:
     facts = {
         "Started": group.created_at,
         "Reported": report.created_at,
+        **({"Imported from": group.imported} if group.imported is not None else {}),
         "Asked for": f"{counts.asked} runs: {len(group.agents)} agents, {len(group.competitions)} competitions"
         f"{f' (split {group.split})' if group.split else ''}, {group.seeds} seeds",
         "Ended, graded, missing": f"{counts.ended}, {counts.graded}, {counts.missing}",
@@ -49,6 +50,9 @@ def _facts(report: GroupReport) -> list[str]:
         "Plugins": plugins or "none",
         "Configuration": report.config_digest,
     }
+    if group.imported is not None:  # of all this nothing is known
+        for name in ("Model", "Time limit", "Runner, engine", "Plugins"):
+            del facts[name]
     if report.ledgers is not None:
         kept = sum(run.ledger is not None for run in report.runs)
         facts["Ledgers"] = f"{kept} of {counts.asked} runs, heads together {report.ledgers}"

@@ -2,12 +2,13 @@
 
 import csv
 import io
+from collections.abc import Iterator
 
 from mleb_core.report.models import GroupReport, MissingRun, RunReport
 from mleb_core.report.text import csv_cell
 from mleb_core.run import RunKey
 
-__all__ = ["COLUMNS", "to_csv"]
+__all__ = ["COLUMNS", "to_csv", "values"]
 
 _RUN = (
     "status",
@@ -54,29 +55,36 @@ def to_csv(report: GroupReport) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
-    runs = {run.key: run for run in report.runs}
-    missing = {run.key: run for run in report.missing}
-    for key in report.group.run_keys():
-        writer.writerow(_row(report.group.name, key, runs.get(key), missing.get(key)))
+    for row in values(report):
+        writer.writerow([_cell(row[column]) for column in COLUMNS])
     return stream.getvalue()
 
 
-def _row(group: str, key: RunKey, run: RunReport | None, missing: MissingRun | None) -> list[str]:
-    values: dict[str, object] = {
+def values(report: GroupReport) -> Iterator[dict[str, object]]:
+    """For every run that was asked for, in that order, its values by column; what is not known is None."""
+    runs = {run.key: run for run in report.runs}
+    missing = {run.key: run for run in report.missing}
+    for key in report.group.run_keys():
+        found = _row(report.group.name, key, runs.get(key), missing.get(key))
+        yield {column: found.get(column) for column in COLUMNS}
+
+
+def _row(group: str, key: RunKey, run: RunReport | None, missing: MissingRun | None) -> dict[str, object]:
+    found: dict[str, object] = {
         "group": group,
         "competition": key.competition,
-        "edition": key.competition.partition("@")[2] or "1",
+        "edition": int(key.competition.partition("@")[2] or 1),
         "agent": key.agent,
         "seed": key.seed,
         "graded": missing is None,
     }
     if run is not None:
-        values |= {name: getattr(run, name) for name in (*_RUN, "ledger")}
+        found |= {name: getattr(run, name) for name in (*_RUN, "ledger")}
         if run.competition_report is not None:
-            values |= {name: getattr(run.competition_report, name) for name in _GRADE}
+            found |= {name: getattr(run.competition_report, name) for name in _GRADE}
     if missing is not None:
-        values |= {"status": missing.status, "cause": missing.cause, "message": missing.note}
-    return [_cell(values.get(column)) for column in COLUMNS]
+        found |= {"status": missing.status, "cause": missing.cause, "message": missing.note}
+    return found
 
 
 def _cell(value: object) -> str:
