@@ -142,6 +142,8 @@ def plan_resume(directory: Path, registry: Registry) -> tuple[RunGroup, list[Run
         as `resume`, but for a group that another mleb is at work on.
     """
     group = load_group(directory)
+    if group.imported is not None:
+        raise UsageError(f"{directory} was imported from {group.imported}: mleb has nothing to run in it")
     data_dir = Path(group.data_dir)
     for label in group.competitions:
         competition = registry.competition(label)

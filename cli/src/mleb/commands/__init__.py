@@ -24,6 +24,10 @@ COMMANDS = {
     "grade-sample": CommandInfo("mleb.commands.grade", "Grade one submission of one competition."),
     "cancel": CommandInfo("mleb.commands.cancel", "Cancel runs of a group while the others go on."),
     "report": CommandInfo("mleb.commands.report", "Show the results of run groups."),
+    "compare": CommandInfo("mleb.commands.compare", "Compare two agents, run by run of the same competition and seed."),
+    "import": CommandInfo(
+        "mleb.commands.import_", "Make run groups of another harness's results, in MLE-bench's layout."
+    ),
     "verify": CommandInfo("mleb.commands.verify", "Check a run group: its ledgers, kept files, scores and reports."),
     "list": CommandInfo("mleb.commands.list", "List what is installed: competitions, agents, graders, and more."),
     "plugin": CommandInfo("mleb.commands.plugin", "Look at the plugins that are installed."),

@@ -136,6 +136,14 @@ def plugin_rows(registry: "Registry") -> tuple[list[str], Rows]:
     return ["name", "distribution", "version", "state"], rows
 
 
+def _standings(registry: "Registry") -> tuple[list[str], Rows]:
+    """Published results to compare with (mleb report --against)."""
+    from mleb_core.report.standings import standings
+
+    rows = [standing.model_dump(mode="json") for standing in standings()]
+    return ["id", "low", "medium", "high", "all", "hours", "date", "source"], rows
+
+
 KINDS: dict[str, Callable[["Registry"], tuple[list[str], Rows]]] = {
     "competitions": _competitions,
     "agents": _agents,
@@ -143,6 +151,7 @@ KINDS: dict[str, Callable[["Registry"], tuple[list[str], Rows]]] = {
     "runners": _runners,
     "engines": _engines,
     "splits": _splits,
+    "standings": _standings,
     "plugins": plugin_rows,
 }
 """What can be listed; each gives the columns of the table and the rows of the JSON."""
@@ -166,6 +175,8 @@ def _owner(registry: "Registry", kind: str, id: str) -> str:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, list) and value and all(isinstance(item, float) for item in value):
+        return " ± ".join(f"{item:.2f}" for item in value)  # a mean and its standard error
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "-"
     if isinstance(value, bool):
