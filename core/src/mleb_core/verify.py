@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from mleb_core.errors import MlebError, RunGroupError
+from mleb_core.errors import MlebError, RunGroupError, UsageError
 from mleb_core.grading.pool import GradingPool
 from mleb_core.layout import GroupLayout
 from mleb_core.ledger_facts import answers_digest
@@ -112,8 +112,11 @@ def verify_group(
 
     Raises:
         RunGroupError: no group, group.json cannot be read, or another mleb is at work on the group.
+        UsageError: the group was imported.
     """
     group = load_group(directory)
+    if group.imported is not None:
+        raise UsageError(f"{directory} was imported from {group.imported}: mleb kept nothing that could be checked")
     layout, keys = GroupLayout(directory), group.run_keys()
     number = max(1, min(workers or os.cpu_count() or 1, len(keys)))
     with _left_alone(layout), ThreadPoolExecutor(number) as threads, GradingPool(number) as pool:
