@@ -83,7 +83,7 @@ def test_data_that_vanishes_costs_what_needs_it_and_comes_back(evaluate, thirdpa
     assert "internal" not in told and "Traceback" not in told and "Error: " not in told
     # Nothing was tried twice, and the agent that had ended keeps its end.
     runs = {int(path.parent.name): json.loads(path.read_text()) for path in group.glob("*/*/*/run.json")}
-    assert [runs[seed]["attempt"] for seed in range(4)] == [1, 1, 1, 1]
+    assert [runs[seed]["attempt"] for seed in range(4)] == [1, 1, 0, 0]
     assert (runs[1]["status"], runs[1]["ungraded"]) == ("finished", True)
     again = thirdparty.mleb("eval", "--resume", str(group), "--json")
     assert again.returncode == 1 and "mleb prepare -c thirdparty-parity" in again.stderr
