@@ -184,9 +184,9 @@ def take_up(job: Any) -> Any:
 def test_a_killed_harness_loses_no_line_and_no_submission(
     runner: Any, make_job: Any, tiny: CompetitionData, test_image: Image
 ) -> None:
-    job = make_job(COUNT.format(400, 0.02))
+    job = make_job(COUNT.format(200, 0.02))
     job.layout.log.write_text("an earlier attempt\n")
-    killed_at(job, tiny, test_image, 40)
+    killed_at(job, tiny, test_image, 20)
     time.sleep(0.5)
     assert runner.is_running(job.layout)
     started = time.time()
@@ -195,7 +195,7 @@ def test_a_killed_harness_loses_no_line_and_no_submission(
     assert outcome.runtime_s > time.time() - started + 0.4  # the original clock
     earlier, joint, *lines = job.layout.log.read_text().splitlines()
     assert (earlier, joint[:19]) == ("an earlier attempt", "--- another attempt")
-    assert lines == [f"line {n}" for n in range(400)]
+    assert lines == [f"line {n}" for n in range(200)]
     assert job.layout.submission.read_text() == "counted"
     assert not runner.is_running(job.layout)
     assert not job.layout.work.exists()
