@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mleb.options import AsJson, Config, option
-from mleb.output import print_json, print_json_text, print_notice, print_text, stdout_kept
+from mleb.output import print_json_text, print_notice, print_text, stdout_kept
 from mleb_core.errors import MlebError, RunGroupError, UsageError
 
 if TYPE_CHECKING:
@@ -172,23 +172,15 @@ def _show_published(
     """Results by the published aggregation."""
     from mleb_core.report.formats import to_json
     from mleb_core.report.leaderboard_row import to_leaderboard
+    from mleb_core.report.standings import AgainstReport, standing_named
     from mleb_core.report.standings import against as beside
-    from mleb_core.report.standings import standing_named
     from mleb_core.report.statistics.published import published_report
 
     with stdout_kept():
         published: PublishedReport = published_report(reports, _splits(), seeds=pad_seeds)
     rows = [beside(row, standing_named(against)) for row in published.rows] if against is not None else []
     if chosen is Format.JSON and against is not None:
-        document = [row.model_dump(mode="json") for row in rows]
-        standing = standing_named(against).model_dump(mode="json")
-        if file is None:
-            print_json({"format_version": 1, "standing": standing, "rows": document})
-        else:
-            import json
-
-            text = json.dumps({"format_version": 1, "standing": standing, "rows": document}, indent=2)
-            _write(text.encode() + b"\n", file)
+        _json(to_json(AgainstReport(standing=standing_named(against), rows=tuple(rows))), file)
     elif chosen is Format.JSON:
         _json(to_json(published), file)
     elif chosen is Format.LEADERBOARD:

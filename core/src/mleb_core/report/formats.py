@@ -18,6 +18,7 @@ from mleb_core.report.models import (
     RunSnapshots,
 )
 from mleb_core.report.page import to_markdown
+from mleb_core.report.standings import AgainstReport
 from mleb_core.report.statistics.comparison import Comparison
 from mleb_core.report.statistics.published import PublishedReport
 from mleb_core.report.table import to_csv
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 SCHEMAS: dict[str, type[BaseModel]] = {
+    "against-report": AgainstReport,
     "comparison": Comparison,
     "competition-report": CompetitionReport,
     "grading-report": GradingReport,
@@ -46,7 +48,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "run-snapshots": RunSnapshots,
 }
 """Files and outputs with a schema, by the name that `schema` takes: `report` is what `mleb report --json` prints, and
-`published-report` with --method mle-bench; `comparison` is of `mleb compare`."""
+`published-report` with --method mle-bench, `against-report` with --against; `comparison` is of `mleb compare`."""
 
 
 def to_json(report: BaseModel) -> str:

@@ -10,7 +10,7 @@ from mleb_core.errors import UnknownIdError
 from mleb_core.report.models import Estimate, Report
 from mleb_core.report.statistics.published import SPLITS, PublishedRow
 
-__all__ = ["Against", "AgainstColumn", "Standing", "against", "standing_named", "standings"]
+__all__ = ["Against", "AgainstColumn", "AgainstReport", "Standing", "against", "standing_named", "standings"]
 
 Figure = tuple[float, float]
 
@@ -75,7 +75,7 @@ class AgainstColumn(Report):
 
 
 class Against(Report):
-    """What `mleb report --against NAME --json` gives for an agent of a group."""
+    """An agent of a group beside a published row."""
 
     group: str
     """Name of the run group."""
@@ -85,6 +85,17 @@ class Against(Report):
     """Id of the published row."""
     columns: tuple[AgainstColumn, ...]
     """By split."""
+
+
+class AgainstReport(Report):
+    """What `mleb report --against NAME --json` gives."""
+
+    format_version: Literal[1] = 1
+    """Version of this format."""
+    standing: Standing
+    """The published row."""
+    rows: tuple[Against, ...]
+    """Agents, groups in the order given."""
 
 
 @cache
@@ -103,7 +114,7 @@ def standing_named(name: str) -> Standing:
     found = {row.id: row for row in standings()}
     name = "paper-aide-o1-preview" if name == "paper" else name
     if name not in found:
-        raise UnknownIdError("published result", name, found)
+        raise UnknownIdError("published result", name, [*found, "paper"])
     return found[name]
 
 
