@@ -62,14 +62,26 @@ def test_addresses():
     for host in ("0.0.0.0", "example.org", "::"):
         with pytest.raises(UsageError, match="loopback"), Gateway("openai/gpt-4o", providers=providers, host=host):
             pass
-    with pytest.raises(UsageError, match="needs a host"):
-        Gateway("openai/gpt-4o", providers=providers, host=None)
     with Gateway("openai/gpt-4o", providers=providers) as first:
         port = int(first.url.rpartition(":")[2])
         with pytest.raises(RunnerError, match=f"127.0.0.1 port {port}"), Gateway(providers=providers, port=port):
             pass
     with pytest.raises(RunnerError, match="not running"):
         first.usage("x")
+
+
+def test_without_host_and_socket_only_the_runs_sockets_are_there(serve, tmp_path):
+    """Containers need no TCP: what does not listen cannot be attacked."""
+    own = tmp_path / "run.sock"
+    with serve(lambda _: Reply("x"), host=None) as at:
+        with pytest.raises(RunnerError, match="no TCP port"):
+            _ = at.gateway.url
+        listening = [c for c in psutil.Process().net_connections("inet") if c.status == psutil.CONN_LISTEN]
+        assert [c.laddr.port for c in listening] == [int(at.model.url.rpartition(":")[2])], "the provider's alone"
+        token, _ = at.register(1, unix=own)
+        assert over(own, token) == 200
+        at.gateway.close_run(token)
+        assert not own.exists()
 
 
 def test_closing_a_run_cuts_off_what_is_under_way(serve):
