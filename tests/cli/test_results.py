@@ -122,6 +122,8 @@ def test_json_has_figures_and_files_are_written_whole(mleb, groups, tmp_path):
         if name != "markdown":  # it says when it was made
             assert ours == theirs
         assert ours
+    page = mleb("report", groups[0], "--format", "markdown").stdout
+    assert "## Further figures" in page and "224 verdicts, 0 times, 0 costs of 225 runs" in page
     grading = json.loads(mleb("report", *groups, "--format", "mle-bench").stdout)
     assert (grading["total_runs"], grading["total_medals"], grading["missing_runs"]) == (449, 68, 1)
 

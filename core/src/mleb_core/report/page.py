@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from mleb_core.report.models import CompetitionReport, Estimate, GroupReport, RunReport
+from mleb_core.report.models import CompetitionReport, Estimate, GroupReport, ReportWithFigures, RunReport
 from mleb_core.report.statistics import mean
 from mleb_core.report.text import markdown
 
@@ -23,6 +23,8 @@ def to_markdown(report: GroupReport, json_sha256: str | None = None) -> str:
     if json_sha256 is not None:
         lines += [f"- report.json: sha256 {json_sha256}"]
     lines += _section("Results", _results(report))
+    if isinstance(report, ReportWithFigures):
+        lines += _section("Further figures", _figures(report))
     lines += _section("Seeds", _seeds(report))
     lines += _section("Competitions", _competitions(report))
     lines += _section("Failures", _failures(report))
@@ -83,6 +85,34 @@ def _results(report: GroupReport) -> list[str]:
     if any(_grade(run).leaderboard_kind == "reference-models" for run in report.runs if run.competition_report):
         lines += ["", "Medals on leaderboards of reference models (marked below) say nothing about humans."]
     return lines
+
+
+def _figures(report: ReportWithFigures) -> list[str]:
+    """Figures that need what else lies in the group's directory."""
+    rows = []
+    for agent in report.figures:
+        interval, cost = agent.any_medal_bootstrap, agent.cost
+        least = "at least " if cost.runs_unpriced else ""
+        rests = f"{agent.graded} verdicts, {cost.runs_with_time} times, {cost.runs_with_usage} costs"
+        rows.append(
+            (
+                markdown(agent.agent),
+                f"{interval[0]:.1f} to {interval[1]:.1f}" if interval else "",
+                ", ".join(f"{passed.k}: {passed.percentage:.1f}" for passed in agent.pass_at_k),
+                f"{cost.time_s_per_medal:.0f}" if cost.time_s_per_medal is not None else "",
+                f"{least}{cost.cost_usd_per_medal:.2f}" if cost.cost_usd_per_medal is not None else "",
+                f"{rests} of {agent.asked} runs",
+            )
+        )
+    header = (
+        "agent",
+        "any medal %, 95 % bootstrap",
+        "pass@k %",
+        "seconds per medal",
+        "US dollars per medal",
+        "rests on",
+    )
+    return _table(header, rows)
 
 
 def _seeds(report: GroupReport) -> list[str]:
