@@ -12,6 +12,7 @@ from mleb_core.competition_spec import Column
 from mleb_core.errors import GraderError, InvalidSubmissionError
 from mleb_core.grading.ids import row_name
 from mleb_core.grading.read import short, to_numbers
+from mleb_core.grading.texts import is_kept_as_bytes
 
 __all__ = ["check_cells", "check_row_sums", "column_rules", "stack", "truth_cells"]
 
@@ -63,6 +64,7 @@ def check_cells(
     answers: pd.DataFrame | None = None,
     refuse_numbers: bool = False,
     missing_text: str = "",
+    as_kept: bool = False,
 ) -> dict[str, Array]:
     """Check each cell of the target columns and convert them.
 
@@ -74,6 +76,8 @@ def check_cells(
         answers: where a label column of the same name is there, labels must be of its kind, number or text.
         refuse_numbers: whether a text column that holds numbers throughout is refused.
         missing_text: what an empty cell of a text or label column reads as, where empty cells are allowed.
+        as_kept: leave texts in the array in which pandas keeps them, where it keeps their bytes (see `texts`), and
+            labels numbers, where the answers' labels are whole numbers: int64, or Python's numbers as objects.
 
     Returns:
         Arrays of shape (n,) in the submission's order, n the rows looked at. number: float64, NaN where an allowed
@@ -94,7 +98,7 @@ def check_cells(
         try:
             if refuse_numbers and rule.type == "text" and _is_numeric(column) and bool(column.notna().any()):
                 raise _BadCellError(None, "it holds numbers throughout where texts are expected")
-            cells[name] = _converted(looked_at, rule, truth, missing_text)
+            cells[name] = _converted(looked_at, rule, truth, missing_text, as_kept)
         except _BadCellError as bad:
             if bad.position is None:
                 raise InvalidSubmissionError(f"column {name!r}: {bad.problem}") from None
@@ -103,7 +107,9 @@ def check_cells(
     return cells
 
 
-def truth_cells(answers: pd.DataFrame, rules: Mapping[str, Column], *, missing_text: str = "") -> dict[str, Array]:
+def truth_cells(
+    answers: pd.DataFrame, rules: Mapping[str, Column], *, missing_text: str = "", as_kept: bool = False
+) -> dict[str, Array]:
     """The answers' columns, converted as `check_cells` converts; limits do not bind, empty cells are allowed.
 
     Raises:
@@ -114,7 +120,9 @@ def truth_cells(answers: pd.DataFrame, rules: Mapping[str, Column], *, missing_t
         if name not in answers:
             raise GraderError(f"the answers have no column {name!r}; see grading.columns in competition.toml")
         try:
-            cells[name] = _converted(answers[name], Column(type=rule.type, missing=True), None, missing_text)
+            kept = as_kept and rule.values is None and rule.pattern is None
+            free, itself = Column(type=rule.type, missing=True), answers[name] if kept else None
+            cells[name] = _converted(answers[name], free, itself, missing_text, kept)
         except _BadCellError as bad:
             row = "" if bad.position is None else f"row {int(answers.index[bad.position]) + 1}, "
             raise GraderError(f"the answers' {row}column {name!r}: a value is not of type {rule.type}") from None
@@ -156,10 +164,12 @@ def check_row_sums(
 
 
 def stack(columns: Any) -> Array:
-    """Columns side by side: (n,) for one column, (n, k) for k; of mixed kinds as objects."""
+    """Columns side by side: (n,) for one column, as it is, (n, k) for k; of mixed kinds as objects."""
     arrays = list(columns)
     if len(arrays) == 1:
-        return np.asarray(arrays[0])
+        only: Array = arrays[0]
+        return only
+    arrays = [np.asarray(a) for a in arrays]
     if any(a.dtype == object for a in arrays):
         arrays = [a.astype(object) for a in arrays]
     return np.column_stack(arrays)
@@ -183,7 +193,9 @@ def _plain_numbers(submission: pd.DataFrame, rules: Mapping[str, Column], rows: 
     return dict(zip(rules, np.ascontiguousarray(block.T), strict=True))
 
 
-def _converted(column: "pd.Series[Any]", rule: Column, truth: "pd.Series[Any] | None", missing_text: str) -> Array:
+def _converted(
+    column: "pd.Series[Any]", rule: Column, truth: "pd.Series[Any] | None", missing_text: str, as_kept: bool
+) -> Array:
     """The values of one column.
 
     Raises:
@@ -193,7 +205,7 @@ def _converted(column: "pd.Series[Any]", rule: Column, truth: "pd.Series[Any] | 
     if rule.type in ("label", "text"):
         if not rule.missing:
             _refuse(empty, column, "the cell is empty")
-        return _as_text(column, rule, truth, missing_text, empty)
+        return _as_text(column, rule, truth, missing_text, as_kept=as_kept)
     if rule.type == "boolean":
         values = _as_flags(column, empty)
     else:
@@ -267,10 +279,12 @@ def _narrowed(values: npt.NDArray[np.float64], column: "pd.Series[Any]", rule: C
 
 
 def _as_text(
-    column: "pd.Series[Any]", rule: Column, truth: "pd.Series[Any] | None", missing_text: str, empty: Mask
+    column: "pd.Series[Any]", rule: Column, truth: "pd.Series[Any] | None", missing_text: str, *, as_kept: bool
 ) -> Array:
-    """Values as objects of str."""
+    """Values as objects of str, or as they are kept."""
     label = rule.type == "label"
+    as_kept = as_kept and rule.values is None and rule.pattern is None
+    empty = column.isna().to_numpy(dtype=bool)
     if label and truth is not None and not bool(empty.all()):
         if not _is_numeric(truth):
             if _is_numeric(column):
@@ -279,7 +293,13 @@ def _as_text(
             column = pd.Series(_as_numbers(column, empty))
             if pd.api.types.is_bool_dtype(truth) and bool(column.isin([0, 1]).all()):
                 column = column.astype(bool)
+    if as_kept and label and truth is not None and _is_whole(truth):
+        numbers: Array = column.to_numpy(dtype=None if _is_whole(column) else object)
+        return numbers
     if rule.values is None and rule.pattern is None and not _is_numeric(column):
+        if as_kept and is_kept_as_bytes(column):
+            kept: Array = column.fillna(missing_text).array if bool(empty.any()) else column.array
+            return kept
         texts = column.to_numpy(dtype=object)
         if pd.api.types.infer_dtype(texts, skipna=True) == "string":  # as they are to be
             return np.where(empty, missing_text, texts) if bool(empty.any()) else texts
@@ -312,6 +332,11 @@ def _label(value: Any) -> str:
 
 def _listed(values: Sequence[Any]) -> str:
     return ", ".join(map(repr, values[:10])) + (", ..." if len(values) > 10 else "")
+
+
+def _is_whole(column: "pd.Series[Any]") -> bool:
+    """Signed whole numbers throughout."""
+    return isinstance(column.dtype, np.dtype) and column.dtype.kind == "i"
 
 
 def _is_numeric(column: "pd.Series[Any]") -> bool:

@@ -23,6 +23,7 @@ from mleb_core.grading.files import MAX_BYTES, named, open_submission
 __all__ = ["read_answers", "read_submission", "short", "to_numbers"]
 
 _CHUNK = 1024**2
+_FIRST_BYTES = 64 * 1024
 _HEADER_BYTES = 4 * 1024**2
 _CACHE_ENTRIES = 4
 _CACHE_FILE_BYTES = 64 * 1024**2
@@ -148,7 +149,10 @@ def _line(stream: BinaryIO, offset: int) -> int:
 
 def _header_width(stream: BinaryIO, path: Path) -> int:
     """Check header and first row, and count the columns."""
-    start = stream.read(_HEADER_BYTES)
+    start = stream.read(_FIRST_BYTES)
+    whole = [line for line in start.splitlines()[:-1] if line]
+    if len(whole) < 3 or b'"' in start:  # a byte order mark may stand alone, a cell may go on after a line's end
+        start += stream.read(_HEADER_BYTES - len(start))
     stream.seek(0)
     if len(start) == _HEADER_BYTES and b"\n" not in start and b"\r" not in start:
         raise InvalidSubmissionError(

@@ -85,6 +85,8 @@ class TableGrader:
         higher_is_better: bool,
         summary: str,
         column: "Column | Mapping[str, Any] | None" = None,
+        *,
+        as_kept: bool = False,
     ) -> None:
         """Args:
         id: what competitions name.
@@ -94,12 +96,15 @@ class TableGrader:
         summary: one line for listings.
         column: rule of the target columns where a competition declares none; a table as in competition.toml or a
             `Column`; None: any finite number.
+        as_kept: whether a single text or label column may come as pandas keeps it (see `cells.check_cells`), so that
+            a metric that can take that needs no Python string for each cell.
         """
         self.id = id
         self.metric = metric
         self.higher_is_better = higher_is_better
         self.summary = summary
         self.column = column
+        self.as_kept = as_kept
 
     def __repr__(self) -> str:
         return f"TableGrader({self.id!r})"
@@ -139,7 +144,8 @@ class TableGrader:
         own, _ = split_options(task.grading.options)
         rules = self._rules(table.answers, task, own)
         if own.truth is None:
-            return stack(truth_cells(table.answers, rules, missing_text=own.missing_text).values())
+            cells = truth_cells(table.answers, rules, missing_text=own.missing_text, as_kept=self._kept(rules, own))
+            return stack(cells.values())
         names = (own.truth,) if isinstance(own.truth, str) else own.truth
         if len(names) == len(rules):
             renamed = dict(zip(names, rules.values(), strict=True))
@@ -186,6 +192,7 @@ class TableGrader:
             answers=answers,
             refuse_numbers=own.refuse_numbers,
             missing_text=own.missing_text,
+            as_kept=self._kept(rules, own),
         )
         if own.row_sum is not None:
             check_row_sums(cells, own.row_sum.value, own.row_sum.tolerance, table, ids=ids, rows=rows)
@@ -227,6 +234,10 @@ class TableGrader:
             optional=~scored if scored is not None and own.unscored_rows == "optional" else None,
             sample=lambda: _sample(given.task, own),
         )
+
+    def _kept(self, rules: "Mapping[str, Column]", own: "TableOptions") -> bool:
+        """Whether the target column and its truth come as they are kept: both or none, so that they compare."""
+        return self.as_kept and len(rules) == 1 and own.truth is None
 
     def _rules(self, answers: "pd.DataFrame", task: "GradingTask", own: "TableOptions") -> "dict[str, Column]":
         from mleb_core.competition_spec import Column

@@ -36,6 +36,9 @@ def accuracy(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
     Source: scikit-learn `accuracy_score`.
     """
     a, b = np.asarray(truth), np.asarray(predicted)
+    if a.ndim == 1 and a.dtype.kind == "i" and b.dtype.kind in "iO":
+        same_shape(a, b)
+        return float(np.mean(np.asarray(a == b, dtype=bool)))
     if a.ndim == 2 and a.shape[1] > 1 and a.shape == b.shape:
         right = np.logical_and.reduce([np.equal(*codes(a[:, j], b[:, j])[:2]) for j in range(a.shape[1])])
         return float(np.mean(right))

@@ -72,6 +72,9 @@ METRICS: Mapping[str, tuple[tuple[str, bool, Mapping[str, object], str], ...]] =
 }
 """By module: id, direction, default column rule, summary. The function's name is the id with underscores."""
 
+AS_KEPT = {"accuracy", "map-at-k", "tag-micro-f1", "tag-sample-f1"}
+"""Those that take texts and labels as pandas keeps them."""
+
 
 @hookimpl
 def mleb_register_graders() -> "list[TableGrader]":
@@ -85,6 +88,7 @@ def mleb_register_graders() -> "list[TableGrader]":
             higher_is_better=higher_is_better,
             summary=summary,
             column=column,
+            as_kept=id in AS_KEPT,
         )
         for module, metrics in METRICS.items()
         for id, higher_is_better, column, summary in metrics

@@ -6,7 +6,7 @@ import numpy.typing as npt
 from mleb_core.errors import GraderError
 from mleb_metrics.arrays import Floats, as_columns
 from mleb_metrics.tags import read_cells
-from mleb_metrics.words import pieces, read_words
+from mleb_metrics.words import Cells, pieces, read_words
 
 __all__ = ["lwlrap", "map_at_k"]
 
@@ -47,7 +47,7 @@ def map_at_k(
     return float(np.mean(np.concatenate(scores)))
 
 
-def _precision(true: list[str], guess: list[str], k: int, separator: str | None) -> Floats:
+def _precision(true: Cells, guess: Cells, k: int, separator: str | None) -> Floats:
     """Average precision at k of each row, shape (n,)."""
     words = read_words(true, guess, separator=separator, first=k)
     if words is None:
@@ -63,7 +63,7 @@ def _precision(true: list[str], guess: list[str], k: int, separator: str | None)
     return scores
 
 
-def _precision_by_row(true: list[str], guess: list[str], k: int, separator: str | None) -> Floats:
+def _precision_by_row(true: Cells, guess: Cells, k: int, separator: str | None) -> Floats:
     """The same with Python's sets."""
     scores = np.zeros(len(true))
     for row, (a, b) in enumerate(zip(true, guess, strict=True)):

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mleb_core.grading.texts import is_kept_as_bytes
 from mleb_metrics.arrays import Ints, are_texts
-from mleb_metrics.words import ROWS, pieces, read_words
+from mleb_metrics.words import ROWS, Cells, pieces, read_words
 
 __all__ = ["read_cells", "tag_micro_f1", "tag_sample_f1"]
 
@@ -45,10 +46,16 @@ def tag_sample_f1(
     return float(np.mean(np.where(below > 0, 2 * hits / np.maximum(below, 1), empty_rows)))
 
 
-def read_cells(values: npt.ArrayLike) -> list[str]:
-    """The texts of a column's cells, shape (n,) or (n, 1); a missing cell is the empty text, a number its str."""
+def read_cells(values: Any) -> Cells:
+    """The texts of a column's cells, shape (n,) or (n, 1); a missing cell is the empty text, a number its str.
+
+    An array that pandas keeps as bytes stays one.
+    """
     import pandas as pd
 
+    if is_kept_as_bytes(values):
+        kept = getattr(values, "array", values)
+        return kept.fillna("") if kept.isna().any() else kept
     column = np.asarray(values, dtype=object).ravel()
     cells: list[Any] = column.tolist()
     if are_texts(column):
@@ -75,7 +82,7 @@ def _counts(truth: npt.ArrayLike, predicted: npt.ArrayLike, ignore_unknown: bool
     return counts[0], counts[1], counts[2]
 
 
-def _counts_by_row(true: list[str], guess: list[str], ignore_unknown: bool) -> Ints:
+def _counts_by_row(true: Cells, guess: Cells, ignore_unknown: bool) -> Ints:
     """The same with Python's sets, shape (3, n)."""
     known = set(" ".join(true).split()) if ignore_unknown else None
     counts = np.empty((3, len(true)), dtype=np.int64)

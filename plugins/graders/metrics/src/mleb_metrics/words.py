@@ -4,17 +4,21 @@ It gives up (None) where cells are not plain: text beyond ASCII, NUL bytes, word
 many words. Callers then go through the rows one by one with Python's sets, which says the same and takes longer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mleb_core.grading.texts import joined
 from mleb_metrics.arrays import Flags, Ints
 
-__all__ = ["ROWS", "Words", "pieces", "read_words"]
+__all__ = ["ROWS", "Cells", "Words", "pieces", "read_words"]
 
 Parts = npt.NDArray[np.uint64]
+Cells = Any
+"""Texts: a sequence of str, or the array in which pandas keeps a text column; slices of it are the same."""
 
 ROWS = 20_000
 """Cells to go through at a time, where they can be taken in pieces: what they become stays in the processor's cache."""
@@ -40,7 +44,9 @@ class Words:
     """The words of n cells, at most k in each."""
 
     parts: Parts
-    """parts[:, i, j] are the bytes of the i-th word of cell j, eight a number, shape (p, k, n); all 0: no word."""
+    """parts[:, i, j] are the bytes of the i-th word of cell j, eight a number, shape (p, k, n); all 0: no word.
+
+    The later parts are mixed into the first one, so that it alone tells nearly all words apart."""
 
     @property
     def present(self) -> Flags:
@@ -58,20 +64,23 @@ class Words:
 
     def distinct(self) -> "Words":
         """The same with repeats in a cell left out; a word's place stays what it was."""
-        kept = self.present
-        for place in range(1, self.parts.shape[1]):
-            rows = _filled_rows(kept[place])
-            again = _equal(self.parts[:, :place, rows], self.parts[:, place : place + 1, rows])
-            kept[place, rows] &= ~again.any(axis=0)
-        return Words(self.parts * kept)
+        repeats = np.zeros(self.parts.shape[1:], dtype=bool)
+        for place, filled in enumerate(self.present[1:], 1):
+            rows = _filled_rows(filled)
+            again = _equal(self.parts[:, :place], self.parts[:, place : place + 1], rows, filled)
+            if again.any():
+                repeats[place, rows] = again.any(axis=0)
+        return Words(self.parts * ~repeats) if repeats.any() else self
 
     def among(self, others: "Words") -> Flags:
         """Which of these words are in the same cell of others, shape (k, n)."""
         found = np.zeros(self.parts.shape[1:], dtype=bool)
         for place, filled in enumerate(others.present):
             rows = _filled_rows(filled)
-            found[:, rows] |= _equal(self.parts[:, :, rows], others.parts[:, place : place + 1, rows])
-        return np.asarray(found & self.present)
+            same = _equal(self.parts, others.parts[:, place : place + 1], rows, filled)
+            if same.any():
+                found[:, rows] |= same
+        return found
 
     def known_to(self, others: "Words") -> "Words | None":
         """The same without the words that are in no cell of others; None where two of theirs have one hash."""
@@ -91,7 +100,7 @@ class Words:
 
 
 def read_words(
-    truth: Sequence[str], predicted: Sequence[str], *, separator: str | None = None, first: int | None = None
+    truth: Cells, predicted: Cells, *, separator: str | None = None, first: int | None = None
 ) -> tuple[Words, Words] | None:
     """The words of both sides; None where the cells are not plain.
 
@@ -108,7 +117,7 @@ def read_words(
     if wanted is None or found is None:
         return None
     parts = max(len(wanted), len(found))
-    return Words(_widened(wanted, parts)), Words(_widened(found, parts))
+    return Words(_mixed(_widened(wanted, parts))), Words(_mixed(_widened(found, parts)))
 
 
 def pieces(rows: int, most: int = ROWS) -> Iterator[slice]:
@@ -117,13 +126,12 @@ def pieces(rows: int, most: int = ROWS) -> Iterator[slice]:
         yield slice(start, min(start + most, rows))
 
 
-def _cut(cells: Sequence[str], separator: str | None, first: int | None) -> Parts | None:
+def _cut(cells: Cells, separator: str | None, first: int | None) -> Parts | None:
     """The parts of all words, as in `Words`."""
-    text = "\0".join(cells)
-    if not text.isascii():
+    data, size = _bytes(cells)
+    if size and data.max() > 127:
         return None
-    data = np.frombuffer(text.encode() + b"\0" * (_MOST_BYTES + 1), dtype=np.uint8)
-    ends = np.flatnonzero(data[: len(text) + 1] <= 32)  # the last cell's NUL included
+    ends = np.flatnonzero(data[:size] <= 32)  # the cells' NULs included
     found = data[ends]
     cuts = _BLANKS[found] if separator is None else (found == 0) | (found == ord(separator))
     if not cuts.all():
@@ -132,31 +140,40 @@ def _cut(cells: Sequence[str], separator: str | None, first: int | None) -> Part
     if len(last) != len(cells):
         return None
     starts = np.empty_like(ends)
-    starts[0], starts[1:] = 0, ends[:-1] + 1
+    starts[:1], starts[1:] = 0, ends[:-1] + 1
     lengths = ends - starts
     if separator is None and not lengths.all():
         words = np.flatnonzero(lengths)
         last = np.searchsorted(words, last)
         starts, lengths = starts[words], lengths[words]
     counts = np.diff(last, prepend=0)
-    places = max(int(counts.max()), 1)
+    places = max(int(counts.max(initial=0)), 1)
     if places > _MOST_PLACES:
         return None
-    taken = np.asarray(np.arange(places) < counts[:, None])
+    # Where each word goes in a flat (places, cells): its place in its cell, then its cell.
+    cell = np.arange(len(cells)).repeat(counts)
+    goes = (np.arange(len(starts)) - (last - counts)[cell]) * len(cells) + cell
     if first is not None and places > first:
-        kept = (np.arange(places) < first)[None, :].repeat(len(cells), axis=0)[taken]
-        starts, lengths, taken, places = starts[kept], lengths[kept], taken[:, :first], first
+        kept = np.flatnonzero(goes < first * len(cells))
+        starts, lengths, goes, places = starts[kept], lengths[kept], goes[kept], first
     longest = int(lengths.max(initial=1))
     number = -(-longest // _PART)
-    if longest > _MOST_BYTES or number * taken.size > _MOST_NUMBERS:
+    if longest > _MOST_BYTES or number * places * len(cells) > _MOST_NUMBERS:
         return None
     eights = np.ndarray((len(data) - _PART + 1,), dtype="<u8", buffer=data, strides=(1,))
-    parts = np.empty((number, places, len(cells)), dtype=np.uint64)
+    parts = np.zeros((number, places * len(cells)), dtype=np.uint64)
     for part in range(number):
-        rows = np.zeros(taken.shape, dtype=np.uint64)
-        rows[taken] = eights[starts + _PART * part] & _MASKS[part][lengths]
-        parts[part] = rows.T
-    return parts
+        parts[part][goes] = eights[starts + _PART * part] & _MASKS[part][lengths]
+    return parts.reshape(number, places, len(cells))
+
+
+def _bytes(cells: Cells) -> tuple[npt.NDArray[np.uint8], int]:
+    """The bytes of all cells, a NUL after each, and how many; more NULs follow, so that parts can be read there."""
+    data = joined(cells)
+    if data is None:
+        text = "\0".join([*cells, ""])
+        data = np.frombuffer(text.encode(errors="surrogatepass"), dtype=np.uint8)
+    return np.concatenate([data, np.zeros(_MOST_BYTES + 1, dtype=np.uint8)]), len(data)
 
 
 def _widened(parts: Parts, number: int) -> Parts:
@@ -165,20 +182,39 @@ def _widened(parts: Parts, number: int) -> Parts:
     return np.concatenate([parts, np.zeros((more, *parts.shape[1:]), dtype=np.uint64)]) if more else parts
 
 
+def _mixed(parts: Parts) -> Parts:
+    """Mix the later parts into the first. Its lowest byte stays: it is 0 where there is no word, and there only."""
+    if len(parts) > 1:
+        mix = parts[1] * _FACTOR
+        for part in parts[2:]:
+            mix = (mix ^ part) * _FACTOR
+        parts[0] ^= (mix >> np.uint64(8)) << np.uint64(8)
+    return parts
+
+
 def _filled_rows(filled: Flags) -> slice | Ints:
     """The cells to look at, where few are filled; else all, which is quicker than to pick most."""
     rows = np.flatnonzero(filled)
-    return rows if 2 * len(rows) < len(filled) else slice(None)
+    return rows if 8 * len(rows) < len(filled) else slice(None)
 
 
-def _equal(a: Parts, b: Parts) -> Flags:
-    """Where all parts are equal; shape without the first axis."""
-    same = a[0] == b[0]
+def _equal(a: Parts, b: Parts, rows: slice | Ints = slice(None), among: Flags | None = None) -> Flags:
+    """Where all parts are equal, shape (..., rows).
+
+    Args:
+        a: shape (p, ..., n).
+        b: shape (p, ..., n).
+        rows: of n, these.
+        among: of n, only where it is set, shape (n,).
+    """
+    same = np.asarray(a[0][..., rows] == b[0][..., rows])
+    if among is not None:
+        same &= among[rows]
     for left, right in zip(a[1:], b[1:], strict=True):
         if not same.any():
             break
-        same &= left == right
-    return np.asarray(same)
+        same &= left[..., rows] == right[..., rows]
+    return same
 
 
 def _hashes(parts: Parts) -> Parts:
