@@ -17,6 +17,13 @@ def answers(data, competition):
     return data / competition / "prepared" / "private" / "answers.csv"
 
 
+def told(result) -> str:
+    """What the JSON object of a failure says, as the line on stderr has it."""
+    error = json.loads(result.stdout)["error"]
+    assert error["exit_code"] == result.returncode
+    return f"Error: {error['message']}\n"
+
+
 def lines(path, *pairs):
     path.write_text("".join(json.dumps({"competition_id": c, "submission_path": str(s)}) + "\n" for c, s in pairs))
     return path
@@ -63,7 +70,7 @@ def test_a_competition_that_cannot_be_prepared_stops_no_other(mleb, tmp_path):
 )
 def test_prepare_refuses_what_cannot_be(mleb, tmp_path, arguments, words):
     result = mleb("prepare", *arguments, "--data-dir", tmp_path / "data", "--json")
-    assert (result.returncode, result.stdout) == (2, "")
+    assert (result.returncode, told(result)) == (2, result.stderr)
     assert words in result.stderr
     assert not (tmp_path / "data").exists()
 
@@ -127,7 +134,7 @@ def test_a_bad_line_is_told_before_anything_is_graded(mleb, prepared_data, tmp_p
     submission.write_text(submission.read_text() + "\n" + line + "\n")
     out = tmp_path / "out"
     result = mleb("grade", "--submission", submission, "-d", prepared_data, "--output-dir", out, "--json")
-    assert (result.returncode, result.stdout) == (2, "")
+    assert (result.returncode, told(result)) == (2, result.stderr)
     assert words in result.stderr
     assert not out.exists()
 
@@ -149,7 +156,7 @@ def test_data_that_is_not_prepared_is_told_before_anything_is_graded(mleb, prepa
     result = mleb(
         "grade", "-s", lines(tmp_path / "s.jsonl", *pairs), "-d", prepared_data, "-o", tmp_path / "out", "--json"
     )
-    assert (result.returncode, result.stdout) == (1, "")
+    assert (result.returncode, told(result)) == (1, result.stderr)
     assert "mleb prepare -c diamond-clarity" in result.stderr
     assert not list((tmp_path / "out").glob("*"))
 
@@ -201,7 +208,7 @@ def test_an_invalid_sample_is_a_result_and_harms_no_terminal(mleb, prepared_data
 @pytest.mark.parametrize(("arguments", "code"), [([TITANIC], 1), (["titanic"], 2), ([f"{TITANIC}@9"], 2)])
 def test_grade_sample_of_what_is_not_there(mleb, tmp_path, arguments, code):
     result = mleb("grade-sample", tmp_path / "x.csv", *arguments, "-d", tmp_path, "--json")
-    assert (result.returncode, result.stdout) == (code, "")
+    assert (result.returncode, told(result)) == (code, result.stderr)
     assert len(result.stderr.splitlines()) == 1
 
 
