@@ -14,7 +14,7 @@ from functools import cached_property
 from importlib import import_module
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mleb_core.errors import GraderError, InvalidSubmissionError, MlebError
 
@@ -86,7 +86,7 @@ class TableGrader:
         summary: str,
         column: "Column | Mapping[str, Any] | None" = None,
         *,
-        as_kept: bool = False,
+        as_kept: Literal["text", "label"] | None = None,
     ) -> None:
         """Args:
         id: what competitions name.
@@ -96,8 +96,8 @@ class TableGrader:
         summary: one line for listings.
         column: rule of the target columns where a competition declares none; a table as in competition.toml or a
             `Column`; None: any finite number.
-        as_kept: whether a single text or label column may come as pandas keeps it (see `cells.check_cells`), so that
-            a metric that can take that needs no Python string for each cell.
+        as_kept: a single column of this type comes as pandas keeps it (see `cells.check_cells`), so that a metric
+            that can take that needs no Python string for each cell.
         """
         self.id = id
         self.metric = metric
@@ -237,7 +237,7 @@ class TableGrader:
 
     def _kept(self, rules: "Mapping[str, Column]", own: "TableOptions") -> bool:
         """Whether the target column and its truth come as they are kept: both or none, so that they compare."""
-        return self.as_kept and len(rules) == 1 and own.truth is None
+        return own.truth is None and [rule.type for rule in rules.values()] == [self.as_kept]
 
     def _rules(self, answers: "pd.DataFrame", task: "GradingTask", own: "TableOptions") -> "dict[str, Column]":
         from mleb_core.competition_spec import Column

@@ -1,7 +1,7 @@
 """Registers one grader for each general metric. The metrics themselves load when a submission is graded."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mleb_core import hookimpl
 
@@ -72,8 +72,13 @@ METRICS: Mapping[str, tuple[tuple[str, bool, Mapping[str, object], str], ...]] =
 }
 """By module: id, direction, default column rule, summary. The function's name is the id with underscores."""
 
-AS_KEPT = {"accuracy", "map-at-k", "tag-micro-f1", "tag-sample-f1"}
-"""Those that take texts and labels as pandas keeps them."""
+AS_KEPT: Mapping[str, Literal["text", "label"]] = {
+    "accuracy": "label",
+    "map-at-k": "text",
+    "tag-micro-f1": "text",
+    "tag-sample-f1": "text",
+}
+"""Those that take columns of a type as pandas keeps them."""
 
 
 @hookimpl
@@ -88,7 +93,7 @@ def mleb_register_graders() -> "list[TableGrader]":
             higher_is_better=higher_is_better,
             summary=summary,
             column=column,
-            as_kept=id in AS_KEPT,
+            as_kept=AS_KEPT.get(id),
         )
         for module, metrics in METRICS.items()
         for id, higher_is_better, column, summary in metrics
