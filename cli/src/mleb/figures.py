@@ -6,9 +6,9 @@ from mleb.output import clean, print_line
 from mleb.render import show_table
 from mleb.units import format_duration
 from mleb_core.report.leaderboard_row import caveats, figure
-from mleb_core.report.models import AgentFigures, CostFigures, ReportWithFigures
 from mleb_core.report.standings import Against
 from mleb_core.report.statistics.comparison import Comparison
+from mleb_core.report.statistics.models import AgentFigures, CostFigures, ReportWithFigures
 from mleb_core.report.statistics.published import SPLITS, PublishedReport
 
 __all__ = ["show_against", "show_comparison", "show_figures", "show_published"]

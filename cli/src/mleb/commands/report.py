@@ -11,7 +11,7 @@ from mleb.output import print_json_text, print_notice, print_text, stdout_kept
 from mleb_core.errors import MlebError, RunGroupError, UsageError
 
 if TYPE_CHECKING:
-    from mleb_core.report.models import ReportWithFigures
+    from mleb_core.report.statistics.models import ReportWithFigures
     from mleb_core.report.statistics.published import PublishedReport
 
 __all__ = ["register"]

@@ -9,17 +9,11 @@ from pydantic import BaseModel
 
 from mleb_core.errors import UnknownIdError
 from mleb_core.report.load import load_group_report, load_run_report
-from mleb_core.report.models import (
-    CompetitionReport,
-    GradingReport,
-    GroupReport,
-    ReportWithFigures,
-    RunReport,
-    RunSnapshots,
-)
+from mleb_core.report.models import CompetitionReport, GradingReport, GroupReport, RunReport, RunSnapshots
 from mleb_core.report.page import to_markdown
 from mleb_core.report.standings import AgainstReport
 from mleb_core.report.statistics.comparison import Comparison
+from mleb_core.report.statistics.models import ReportWithFigures
 from mleb_core.report.statistics.published import PublishedReport
 from mleb_core.report.table import to_csv
 from mleb_core.run import Run, RunGroup

@@ -3,8 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from mleb_core.report.models import CompetitionReport, Estimate, GroupReport, ReportWithFigures, RunReport
+from mleb_core.report.models import CompetitionReport, Estimate, GroupReport, RunReport
 from mleb_core.report.statistics import mean
+from mleb_core.report.statistics.models import ReportWithFigures
 from mleb_core.report.text import markdown
 
 __all__ = ["to_markdown"]

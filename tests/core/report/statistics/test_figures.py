@@ -8,9 +8,10 @@ from mleb_core.gateway.records import ModelUsage, Tokens, Usage
 from mleb_core.layout import GroupLayout
 from mleb_core.report.build import group_report, run_report
 from mleb_core.report.collect import collect_group
-from mleb_core.report.models import ReportWithFigures, RunSnapshots, SnapshotScore
+from mleb_core.report.models import RunSnapshots, SnapshotScore
 from mleb_core.report.statistics.cost import RunCost, cost_figures
 from mleb_core.report.statistics.figures import with_figures
+from mleb_core.report.statistics.models import ReportWithFigures
 from mleb_core.report.statistics.overtime import medals_over_time, standing_at
 from mleb_core.run import RunKey
 

@@ -9,7 +9,8 @@
     comparison.py   two agents compared
     overtime.py     scores and medals over time
     cost.py         money and time for a medal
-    figures.py      the last four for a group, from its directory
+    models.py       what comes out of bootstrap, pass@k, overtime and cost
+    figures.py      these for a group, from its directory
 
 Everything goes by (competition, seed), nothing by position; a run without a verdict counts as one without a medal.
 """

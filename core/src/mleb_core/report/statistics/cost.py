@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mleb_core.report.models import CostFigures
+from mleb_core.report.statistics.models import CostFigures
 
 __all__ = ["RunCost", "cost_figures"]
 

@@ -6,10 +6,11 @@ from mleb_core.errors import RunGroupError
 from mleb_core.gateway.records import Usage
 from mleb_core.layout import GroupLayout, RunLayout
 from mleb_core.report.load import load_model
-from mleb_core.report.models import AgentFigures, GroupReport, ReportWithFigures, RunSnapshots
+from mleb_core.report.models import GroupReport, RunSnapshots
 from mleb_core.report.statistics.bootstrap import bootstrap_interval
 from mleb_core.report.statistics.cost import RunCost, cost_figures
 from mleb_core.report.statistics.grid import medal_grid
+from mleb_core.report.statistics.models import AgentFigures, ReportWithFigures
 from mleb_core.report.statistics.overtime import medals_over_time
 from mleb_core.report.statistics.passk import pass_at_ks
 from mleb_core.run import RunKey

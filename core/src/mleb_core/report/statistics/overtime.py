@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from mleb_core.report.models import RunSnapshots, SnapshotScore, TimePoint
+from mleb_core.report.models import RunSnapshots, SnapshotScore
 from mleb_core.report.statistics.basic import percentage
+from mleb_core.report.statistics.models import TimePoint
 
 __all__ = ["medals_over_time", "standing_at"]
 

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from mleb_core.report.models import PassAtK
 from mleb_core.report.statistics.basic import mean
 from mleb_core.report.statistics.grid import MedalGrid
+from mleb_core.report.statistics.models import PassAtK
 
 __all__ = ["pass_at_k", "pass_at_ks"]
 
