@@ -253,7 +253,7 @@ class Services:
     def _checker(self, competition: Competition) -> Checker:
         with self._lock:
             if self._pool is None:  # one of its own, so that checks do not keep the group's grading waiting
-                self._pool = self._stack.enter_context(GradingPool(workers=2))
+                self._pool = self._stack.enter_context(GradingPool(workers=2, time_limit_s=120.0))
             if competition.label not in self._checkers:
                 checker = Checker(competition, Path(self._group.data_dir), self._pool)
                 self._checkers[competition.label] = self._stack.enter_context(checker)
