@@ -105,7 +105,7 @@ def states(group: Path) -> dict[int, str]:
 
 def running(tmp_path: Path, *seeds: int):
     """Waits until these runs' agents have handed in."""
-    handed_in = "runs/*/*/*/{}/work/home/submission/submission.csv"
+    handed_in = "/".join(["runs/*/*/*/{}", "work/home/submission/submission.csv"])
     wait_for(lambda: all(list(tmp_path.glob(handed_in.format(seed))) for seed in seeds))
     (group,) = (tmp_path / "runs").iterdir()
     return group
