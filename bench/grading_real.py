@@ -4,24 +4,24 @@
 
 The plain way reads both files with pandas, merges them by id, checks for missing and non-finite values, and computes
 the metric with numpy or scikit-learn where that is what one does, else with a loop over rows. Both ways must give the
-same score. SHARE scales the number of rows. Masks are in `masks.py`.
+same score. SHARE scales the number of rows. Masks come last, from `masks.py`.
 
-Both ways take turns; the least processor time of some turns counts, for both alike, since wall-clock time on a machine
-with other work says little. Neither way keeps anything from one turn to the next.
+Both ways take turns, in one process and one thread; the least time of some turns counts, for both alike. On a machine
+with other work processor time says more than wall-clock time. Neither way keeps anything from one turn to the next.
 """
 
 import os
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import masks
 import numpy as np
 import pandas as pd
-from common import table
+from common import VERSUS, least, table, versus
 
 from mleb_core.competition_spec import Column, Grading
 from mleb_core.grading.protocol import GradingTask
@@ -49,21 +49,11 @@ def main() -> None:
                 os.utime(task.answers)  # so that the answers are read again, as in the plain way
                 return float(grader.grade(folder / "submission.csv", task))
 
-            (fast, score), (slow, expected) = least([grade, partial(plain, folder, grading, metric)], turns)
-            assert abs(score - expected) < 1e-9, (name, score, expected)
-        rows.append((name, f"{count:,}", f"{slow:.2f}", f"{fast:.2f}", f"{slow / fast:.1f}"))
-    table("Grading, from file to score", ("what", "rows", "plain, CPU s", "mleb, CPU s", "times faster"), rows)
-
-
-def least(ways: Sequence[Callable[[], float]], turns: int) -> list[tuple[float, float]]:
-    """Of each way: the least seconds of processor time, and what comes out."""
-    found = [(float("inf"), float("nan"))] * len(ways)
-    for _ in range(turns):
-        for number, way in enumerate(ways):
-            start = time.process_time()
-            result = way()
-            found[number] = min(found[number][0], time.process_time() - start), result
-    return found
+            fast, slow = least([grade, partial(plain, folder, grading, metric)], turns)
+            assert abs(fast[-1] - slow[-1]) < 1e-9, (name, fast, slow)
+        rows.append(versus(name, count, slow, fast))
+    table("Grading, from file to score", VERSUS, rows)
+    masks.main()
 
 
 def plain(folder: Path, grading: Grading, metric: Callable[[pd.DataFrame], float]) -> float:

@@ -4,12 +4,14 @@ Blobs have about 450 runs each (smooth outlines), sieves 3,000 (every third pixe
 """
 
 import csv
+import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from common import seconds, table
+from common import VERSUS, least, table, versus
 
 from mleb_core.competition_spec import Column, Grading
 from mleb_core.grading.protocol import GradingTask
@@ -34,13 +36,16 @@ def main() -> None:
                 grader="mean-dice", columns={"mask": Column(type="text")}, options={"height": SIDE, "width": SIDE}
             )
             task = GradingTask("bench", 1, grading, folder, folder)
-            score, plain = grader.grade(folder / "submission.csv", task), loop(folder)
-            assert abs(score - plain) < 1e-12, (score, plain)
-            fast = seconds(lambda task=task, folder=folder: grader.grade(folder / "submission.csv", task), 3)
-            slow = seconds(lambda folder=folder: loop(folder), 1)
+
+            def grade(folder: Path = folder, task: GradingTask = task) -> float:
+                os.utime(task.answers)  # so that the answers are read again, as in the loop
+                return float(grader.grade(folder / "submission.csv", task))
+
+            fast, slow = least([grade, partial(loop, folder)], 3)
+            assert abs(fast[-1] - slow[-1]) < 1e-12, (fast, slow)
         runs = sum(len(text.split()) // 2 for text in guess)
-        rows.append((name, f"{runs:,}", f"{slow:.2f}", f"{fast:.2f}", f"{slow / fast:.1f}"))
-    table(f"{MASKS:,} masks of {SIDE} x {SIDE}", ("masks", "runs", "loop, s", "mleb, s", "times faster"), rows)
+        rows.append(versus(f"{name}, {runs:,} runs", MASKS, slow, fast))
+    table(f"Grading masks of {SIDE} x {SIDE}, from file to score", VERSUS, rows)
 
 
 def blob(draw: np.random.Generator) -> str:

@@ -115,6 +115,9 @@ def test_a_column_name_that_is_there_twice(submit):
     [
         ("id,y\na,1,2\nb,1,2\n", "row 1 has 3 cells"),
         ("id,y\n1,1,2\n2,1,2\n3,1,2\n", "row 1 has 3 cells"),  # numbers, which pandas would take for row names
+        (f"id,y\n{'a' * 70_000},1,2\nb,1,2\n", "row 1 has 3 cells"),
+        ("\n" * 70_000 + "id,y\na,1,2\nb,1,2\n", "row 1 has 3 cells"),
+        (f"{'i' * 65_533},y\na,1,2\nb,1,2\n", "row 1 has 3 cells"),
         ("id,y\na,1\nb,1,2\n", "line 3 has 3 cells where 2 are expected"),
         ("id,y\na,1\nb\nc,1\n", "row 2 has 1 of 2 cells (line 3)"),
         ('id,y\na,"1\n2"\n\nb\n', "row 2 has 1 of 2 cells (line 5)"),

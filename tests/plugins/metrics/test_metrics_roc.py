@@ -39,6 +39,9 @@ def test_auc_edge_cases():
     assert roc.roc_auc([0, 1], [0.1, 0.9]) == 1
     assert roc.roc_auc([0, 1], [0.9, 0.1]) == 0
     assert roc.roc_auc([0, 1, 1], [5, 5, 5]) == 0.5
+    assert roc.roc_auc([0, 1], [0.0, -0.0]) == 0.5
+    assert roc.roc_auc([0, 1, 0], [0.0, np.inf, 5e-324]) == 1
+    assert roc.roc_auc([0, 1, 0], [-np.inf, np.inf, 2**53]) == 1
     assert roc.roc_auc([1, 2, 2], [0.3, 0.1, 0.4], positive=2) == 0.5
     assert np.isnan(roc.roc_auc([0, 1], [np.nan, 1]))
     for one_class in ([0, 0], [1, 1]):
