@@ -9,6 +9,9 @@ from mleb_core.runner.protocol import Stop
 
 __all__ = ["LocalEngine"]
 
+WAIT_S = 0.5
+"""Seconds after which Ctrl-C is noticed at the latest."""
+
 
 class LocalEngine:
     """Spreads runs over threads. A run is a process or container of its own, so a thread only waits."""
@@ -31,7 +34,8 @@ class LocalEngine:
                         under_way.add(threads.submit(execute, key, stop))
                     if not under_way:
                         return
-                    done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                    # Not for ever: a signal that comes just before a wait begins is handled only after it.
+                    done, under_way = wait(under_way, timeout=WAIT_S, return_when=FIRST_COMPLETED)
                     for future in done:
                         yield future.result()
             except BaseException:
