@@ -22,6 +22,7 @@ from mleb_core.prepare import data_digest, require_prepared
 from mleb_core.registry import Registry
 from mleb_core.report.collect import load_group
 from mleb_core.run import MOST_RUNS, Limits, RunGroup, RunKey, now
+from mleb_core.scaffolding import validated
 from mleb_core.services import check_services
 from mleb_core.terms import Terms
 
@@ -180,20 +181,13 @@ def checked_settings(registry: Registry, agent: str, settings: Mapping[str, Any]
     Raises:
         UsageError: a setting is unknown or wrong, or the scaffold has none.
     """
-    from pydantic import ValidationError
-
     scaffold, _ = registry.scaffold(agent)
     settings_type = getattr(scaffold, "settings_type", None)
     if settings_type is None:
         if settings:
             raise UsageError(f"agent {agent} has no settings, got {', '.join(settings)}")
         return {}
-    try:
-        model = settings_type.model_validate(dict(settings))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = ".".join(map(str, first["loc"]))
-        raise UsageError(f"setting agent.{name} of {agent}: {first['msg']}, got {first['input']!r:.60}") from None
+    model = validated(agent, settings_type, settings)
     checked: dict[str, Any] = model.model_dump(mode="json", exclude_unset=True)
     return checked
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mleb_core.agent import Launch, LaunchContext
-from mleb_core.errors import UsageError
+from mleb_core.scaffolding import no_model, no_variant, settings_of
 
 if TYPE_CHECKING:
     from mleb_baseline.settings import Settings
@@ -36,19 +36,7 @@ class Baseline:
         Raises:
             UsageError: a variant or a model was given, or a setting is unknown or of the wrong kind.
         """
-        if context.variant is not None:
-            raise UsageError(f"the agent baseline has no variants, got baseline/{context.variant}; use baseline")
-        if context.model is not None:
-            raise UsageError(f"the agent baseline takes no language model, got {context.model!r}; leave --model out")
-        argv = [context.python, "-m", "mleb_baseline"]
-        if not context.settings:
-            return Launch(argv)
-        from pydantic import ValidationError
-
-        try:
-            settings = self.settings_type.model_validate(dict(context.settings))
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            key = ".".join(map(str, first["loc"])) or "(settings)"
-            raise UsageError(f"the agent baseline: setting {key}: {first['msg']}") from None
-        return Launch(argv, {"MLEB_SETTINGS": json.dumps(settings.model_dump())})
+        no_variant(self, context)
+        no_model(self, context)
+        settings = settings_of(self, context)
+        return Launch([context.python, "-m", "mleb_baseline"], env={"MLEB_SETTINGS": json.dumps(settings)})

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from mleb_core.agent import Image, Launch, LaunchContext
 from mleb_core.errors import UsageError
+from mleb_core.scaffolding import no_variant
 
 if TYPE_CHECKING:
     from mleb_command.settings import Settings
@@ -39,8 +40,7 @@ class Command:
         Raises:
             UsageError: a variant was given, no command, or files that are too large or cannot be read.
         """
-        if context.variant is not None:
-            raise UsageError(f"the agent command has no variants, got command/{context.variant}; use command")
+        no_variant(self, context)
         if "command" not in context.settings:
             raise UsageError("the agent command needs a command; use --set command='./my_agent.sh'")
         settings = self.settings_type.model_validate(dict(context.settings))

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from mleb_core.agent import Launch, LaunchContext
 from mleb_core.errors import UsageError
+from mleb_core.scaffolding import no_model, no_variant
 
 __all__ = ["Dummy"]
 
@@ -24,10 +25,8 @@ class Dummy:
         Raises:
             UsageError: a variant, a model or settings were given; there are none.
         """
-        if context.variant is not None:
-            raise UsageError(f"the agent dummy has no variants, got dummy/{context.variant}; use dummy")
-        if context.model is not None:
-            raise UsageError(f"the agent dummy takes no model, got {context.model!r}; leave --model out")
+        no_variant(self, context)
+        no_model(self, context)
         if context.settings:
             raise UsageError(f"the agent dummy has no settings, got {', '.join(sorted(context.settings))}")
         return Launch([context.python, "-m", "mleb_dummy"])

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mleb_core.agent import Launch, LaunchContext
-from mleb_core.errors import UsageError
+from mleb_core.scaffolding import model_of, settings_of
 
 if TYPE_CHECKING:
     from mleb_react.settings import Settings
@@ -36,11 +36,6 @@ class React:
         Raises:
             UsageError: a variant was given, or no model.
         """
-        if context.variant is not None:
-            raise UsageError(f"the agent react has no variants, got react/{context.variant}; use react --model NAME")
-        if context.model is None:
-            raise UsageError("the agent react needs a model; use --model PROVIDER/NAME, such as openai/gpt-4o")
-        settings = self.settings_type.model_validate(dict(context.settings)).model_dump()
-        if context.step_limit is not None:
-            settings["steps"] = min(settings["steps"], context.step_limit)
+        model_of(self, context)
+        settings = settings_of(self, context)
         return Launch([context.python, "-m", "mleb_react.agent"], env={"REACT_SETTINGS": json.dumps(settings)})
