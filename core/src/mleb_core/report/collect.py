@@ -17,7 +17,7 @@ from mleb_core.report.models import GroupReport, RunReport
 from mleb_core.report.text import one_line
 from mleb_core.run import Cause, Outcome, Run, RunGroup, RunKey, RunStatus
 
-__all__ = ["collect_group", "load_group", "unreadable_runs", "write_group_reports"]
+__all__ = ["collect_group", "is_at_work", "load_group", "unreadable_runs", "write_group_reports"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -53,7 +53,7 @@ def collect_group(group_dir: Path) -> tuple[RunGroup, list[Run], dict[RunKey, Ru
         RunGroupError: no such directory, no run group, a damaged one, or one of another format version.
     """
     group = load_group(group_dir)
-    at_work = _is_at_work(group_dir)  # before the runs are read: what ends meanwhile is then shown as it ended
+    at_work = is_at_work(group_dir)  # before the runs are read: what ends meanwhile is then shown as it ended
     layout = GroupLayout(group_dir)
     runs: list[Run] = []
     reports: dict[RunKey, RunReport] = {}
@@ -104,7 +104,7 @@ def write_group_reports(group_dir: Path, report: GroupReport) -> None:
         raise RunGroupError(f"{error.filename or group_dir}: cannot be written: {error.strerror or error}") from error
 
 
-def _is_at_work(group_dir: Path) -> bool:
+def is_at_work(group_dir: Path) -> bool:
     """Whether a harness is at work on a group; also where that cannot be told."""
     try:
         with GroupLayout(group_dir).lock.open("rb") as stream:
