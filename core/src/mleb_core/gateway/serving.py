@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 from mleb_core.errors import RunnerError, UsageError
 from mleb_core.gateway.limits import GatewayLimits
@@ -19,6 +20,9 @@ from mleb_core.gateway.limits import GatewayLimits
 __all__ = ["Door", "tcp_socket", "unix_socket"]
 
 LONGEST_UNIX_PATH = 107
+BACKLOG = 512
+"""Connections that wait to be accepted."""
+LAST_ANSWERS_S = 1.0
 
 
 def tcp_socket(host: str, port: int) -> socket.socket:
@@ -41,7 +45,7 @@ def tcp_socket(host: str, port: int) -> socket.socket:
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((host, port))
-        made.listen(512)
+        made.listen(BACKLOG)
     except OSError as error:
         made.close()
         raise RunnerError(f"the gateway cannot listen on {host} port {port}: {error.strerror}") from error
@@ -69,7 +73,7 @@ def unix_socket(path: Path) -> socket.socket:
             path.unlink()  # left by a harness that was killed
         made.bind(str(path))
         path.chmod(0o666)  # a container's user is another one; the directory and the tokens keep others out
-        made.listen(512)
+        made.listen(BACKLOG)
     except OSError as error:
         made.close()
         raise RunnerError(f"the gateway cannot listen at {path}: {error.strerror}") from error
@@ -121,7 +125,11 @@ class _Patient(H11Protocol):
 
 
 class Door:
-    """A socket that is being served."""
+    """A socket that is being served.
+
+    Uvicorn's protocol without its server: that one looks every tenth of a second whether it is to end and then waits
+    another tenth, which would be most of a short run's time.
+    """
 
     def __init__(self, app: ASGIApp, listening: socket.socket, limits: GatewayLimits) -> None:
         """Start to serve, in the running event loop.
@@ -133,6 +141,7 @@ class Door:
         """
         self.path = Path(listening.getsockname()) if listening.family == socket.AF_UNIX else None
         """Where a unix socket is."""
+        self._state = ServerState()
         config = uvicorn.Config(
             app,
             http=type("_Protocol", (_Patient,), {"limits": limits}),
@@ -145,17 +154,29 @@ class Door:
             server_header=False,
             date_header=False,
             timeout_keep_alive=int(limits.idle_s) or 1,
-            timeout_graceful_shutdown=1,
             h11_max_incomplete_event_size=limits.head_bytes,
         )
-        self.server = uvicorn.Server(config)
-        self.task = asyncio.ensure_future(self.server.serve(sockets=[listening]))
+        config.load()
+
+        def protocol() -> _Patient:
+            return config.http_protocol_class(config=config, server_state=self._state, app_state={})  # type: ignore
+
+        loop = asyncio.get_running_loop()
+        if self.path is not None:
+            self._server = asyncio.ensure_future(loop.create_unix_server(protocol, sock=listening, backlog=BACKLOG))
+        else:
+            self._server = asyncio.ensure_future(loop.create_server(protocol, sock=listening, backlog=BACKLOG))
 
     async def close(self) -> None:
-        """Stop to serve; whoever is still connected is cut off."""
-        self.server.should_exit = True
-        await self.task
-        for connection in list(self.server.server_state.connections):
+        """Stop to serve; whoever is still connected is cut off, after a second for answers that are under way."""
+        (await self._server).close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        if self._state.tasks:
+            _, late = await asyncio.wait(set(self._state.tasks), timeout=LAST_ANSWERS_S)
+            for task in late:
+                task.cancel()
+        for connection in list(self._state.connections):
             if transport := getattr(connection, "transport", None):
                 transport.abort()
         await asyncio.sleep(0)
