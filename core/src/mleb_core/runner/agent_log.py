@@ -40,7 +40,10 @@ class AgentLog:
         self.start = os.fstat(self.fd).st_size if start is None else min(max(start, 0), size)
 
     def watch(self) -> None:
-        """Cut what is beyond the limit. The agent writes at the end of the file, wherever that is, and goes on."""
+        """Cut what is beyond the limit. The agent writes at the end of the file, wherever that is, and goes on.
+
+        What it writes between the look at the size and the cut goes uncounted.
+        """
         excess = os.fstat(self.fd).st_size - self.start - self._limit
         if excess > 0:
             os.ftruncate(self.fd, self.start + self._limit)
@@ -59,7 +62,7 @@ class AgentLog:
         try:
             self.watch()
             if self._dropped:
-                self._write_line(f"--- cut at {self._limit} bytes; {self._dropped} bytes were dropped ---")
+                self._write_line(f"--- cut at {self._limit} bytes; at least {self._dropped} bytes were dropped ---")
             return self._put_back()
         finally:
             os.close(self.fd)

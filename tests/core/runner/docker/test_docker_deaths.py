@@ -1,6 +1,7 @@
 """How a run in a container can end, and what is said of it; harnesses that die, and others that take over."""
 
 import contextlib
+import re
 import signal
 import subprocess
 import sys
@@ -274,7 +275,8 @@ def test_the_log_is_cut_at_its_limit_and_says_so(runner: Any, make_job: Any) -> 
     assert runner.run(job, Stop()).status is RunStatus.FINISHED
     content = job.layout.log.read_bytes()
     assert content[:100_003] == ((b"x" * 9999 + b"\n") * 11)[:100_003]
-    assert content[100_003:] == b"\n--- cut at 100003 bytes; %d bytes were dropped ---\n" % (4_000_007 - 100_003)
+    told = re.fullmatch(rb"\n--- cut at 100003 bytes; at least (\d+) bytes were dropped ---\n", content[100_003:])
+    assert told is not None and 0 < int(told[1]) <= 4_000_007 - 100_003
 
 
 def test_a_long_log_is_whole_and_gives_its_blocks_back(runner: Any, make_job: Any) -> None:
