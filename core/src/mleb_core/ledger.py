@@ -28,7 +28,7 @@ from mleb_core.errors import RunGroupError, SandboxError
 from mleb_core.layout import RunLayout
 from mleb_core.run import now
 
-__all__ = ["FIRST", "Chain", "Entry", "Kind", "Ledger", "Problem", "check_chain", "read_ledger", "standing"]
+__all__ = ["FIRST", "Chain", "Entry", "Kind", "Ledger", "Problem", "chain_of", "check_chain", "read_ledger", "standing"]
 
 FIRST = "0" * 64
 """`previous` of the first entry; the head of an empty ledger."""
@@ -132,7 +132,7 @@ def check_chain(path: Path) -> Chain:
     Raises:
         OSError: it cannot be read.
     """
-    return _chain_of(path.read_bytes())
+    return chain_of(path.read_bytes())
 
 
 def standing(entries: Iterable[Entry]) -> dict[str, Entry]:
@@ -307,7 +307,7 @@ class Ledger:
         with open(self._handle, "rb", closefd=False) as stream:
             content = stream.read()
         whole = content[: content.rfind(b"\n") + 1]
-        chain = _chain_of(whole)
+        chain = chain_of(whole)
         if chain.problems:
             raise RunGroupError(
                 f"{self.path}, {chain.problems[0]}; it was changed, so nothing is added to it: "
@@ -329,7 +329,8 @@ def _stand(found: dict[str, Entry], entry: Entry) -> None:
     found[entry.kind] = entry
 
 
-def _chain_of(content: bytes) -> Chain:
+def chain_of(content: bytes) -> Chain:
+    """`check_chain` of a ledger that has been read already."""
     entries: list[Entry] = []
     problems: list[Problem] = []
     previous, torn = FIRST, 0
