@@ -11,26 +11,27 @@ PLUGINS = {path.name: path for path in REPOSITORY.glob("plugins/*/*/src/*") if (
 
 # From the ground up: a module may import modules of lower floors and of its own, never of higher ones.
 FLOORS = [
-    ["errors", "terms"],
+    ["errors", "terms", "units"],
     ["leaderboard", "layout", "agent", "environments", "scaffolding"],
     ["prepare.recipe", "competition_spec", "competition"],
-    ["run", "grading.protocol"],
+    ["run", "grading.protocol", "sweep_models"],
     ["ledger"],
     ["gateway"],
     ["instructions", "obfuscate", "grading.read", "grading.table", "grading"],
     ["hookspecs", "runner", "engine", "report"],
     ["plugins"],
     ["registry"],
+    ["selection"],
     ["prepare.archives", "prepare.checksums", "prepare.files", "prepare.lock", "prepare.problems"],
     ["kaggle"],
     ["prepare", "grading.worker"],
-    ["ledger_facts"],
+    ["ledger_facts", "faults"],
     ["services", "data_watch"],
     ["attempt"],
     ["execute", "group_dir"],
     ["planning"],
     ["evaluate", "verify", "verify_run"],
-    ["cancel"],
+    ["cancel", "sweep"],
     ["testing"],
 ]
 

@@ -4,21 +4,21 @@ from collections.abc import Sequence
 
 from mleb.output import clean, print_line
 from mleb.render import show_table
-from mleb.units import format_duration
+from mleb.units import format_count, format_duration
 from mleb_core.report.leaderboard_row import caveats, figure
 from mleb_core.report.standings import Against
 from mleb_core.report.statistics.comparison import Comparison
 from mleb_core.report.statistics.models import AgentFigures, CostFigures, ReportWithFigures
 from mleb_core.report.statistics.published import SPLITS, PublishedReport
 
-__all__ = ["show_against", "show_comparison", "show_figures", "show_published"]
+__all__ = ["show_against", "show_comparison", "show_figures", "show_published", "used"]
 
 SHOWN_TIMES = 8
 """Points of score over time that a line shows; --json has all."""
 
 
 def show_figures(reports: Sequence[ReportWithFigures]) -> None:
-    """Interval, pass@k, cost and time of each agent, then medals over time, where there are any."""
+    """Interval, pass@k, cost, time and effort of each agent, then medals over time, where there are any."""
     rows: list[list[object]] = []
     several = len(reports) > 1
     for report in reports:
@@ -30,9 +30,18 @@ def show_figures(reports: Sequence[ReportWithFigures]) -> None:
                 _passes(agent),
                 _time(agent.cost),
                 _money(agent.cost),
+                used(agent.cost),
             ]
             rows.append([report.group.name, *row] if several else row)
-    columns = ["agent", "rests on", "any medal %, 95 % bootstrap", "pass@k %", "time per medal", "cost per medal"]
+    columns = [
+        "agent",
+        "rests on",
+        "any medal %, 95 % bootstrap",
+        "pass@k %",
+        "time per medal",
+        "cost per medal",
+        "used",
+    ]
     print_line()
     show_table(["group", *columns] if several else columns, rows)
     for report in reports:
@@ -119,6 +128,17 @@ def show_against(rows: Sequence[Against]) -> None:
     show_table(["agent", "split", "ours %", f"{standing} %", "difference", "rests on"], shown)
     if all(column.ours is None for row in rows for column in row.columns):
         print_line("no figure in common: the published splits low, medium, high and all were not asked for")
+
+
+def used(cost: CostFigures) -> str:
+    """What all runs of an agent used of models, and their steps: `1.2M tokens, $3.40, 120 steps`."""
+    parts = [] if cost.tokens is None else [f"{format_count(cost.tokens)} tokens"]
+    if cost.tokens and cost.cost_usd is not None:
+        priced = cost.cost_usd > 0 or not cost.runs_unpriced
+        parts.append(f"{'at least ' if cost.runs_unpriced else ''}${cost.cost_usd:.2f}" if priced else "price unknown")
+    if cost.steps is not None:
+        parts.append(f"{cost.steps} steps")
+    return ", ".join(parts) or "-"
 
 
 def _p(comparison: Comparison) -> str:

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 
 from mleb.output import clean, print_line
 from mleb.render import show_number, show_table, verdict
-from mleb.units import format_duration
+from mleb.units import format_count, format_duration
 from mleb_core.report.models import CompetitionReport, Estimate, GroupReport, RunReport
 from mleb_core.run import RunGroup, RunKey
 
 __all__ = ["show_competition_report", "show_grading_report", "show_group_reports", "show_plan"]
 
 RUN_COLUMNS = ["competition", "agent", "seed", "status", "time", "score", "medal", "note"]
+EFFORT_COLUMNS = ["steps", "tokens", "US $"]
+"""Beside the time, where an agent of the group used a model or told its steps."""
 
 
 def show_competition_report(report: CompetitionReport) -> None:
@@ -64,7 +66,9 @@ def show_plan(group: RunGroup, keys: Sequence[RunKey]) -> None:
 def show_group_reports(reports: Sequence[GroupReport]) -> None:
     """Each group's runs, then all agents with their figures."""
     for report in reports:
-        show_table(RUN_COLUMNS, [_run_row(run) for run in _with_missing(report)], title=report.group.name)
+        effort = any(run.usage is not None for run in report.runs)
+        columns = [*RUN_COLUMNS[:5], *EFFORT_COLUMNS, *RUN_COLUMNS[5:]] if effort else RUN_COLUMNS
+        show_table(columns, [_run_row(run, effort) for run in _with_missing(report)], title=report.group.name)
         print_line()
     columns = ["agent", "runs", "graded", "valid %", "above median %", "gold %", "silver %", "bronze %", "any medal %"]
     if len(reports) > 1:
@@ -119,19 +123,29 @@ def _with_missing(report: GroupReport) -> list[RunReport | RunKey]:
     return list(found.values())
 
 
-def _run_row(run: RunReport | RunKey) -> list[object]:
+def _run_row(run: RunReport | RunKey, effort: bool) -> list[object]:
+    """Args: effort: with EFFORT_COLUMNS."""
     if isinstance(run, RunKey):
-        return [run.competition, run.agent, run.seed, "missing", "-", "-", "-", "no result"]
+        between = ["-"] * len(EFFORT_COLUMNS) if effort else []
+        return [run.competition, run.agent, run.seed, "missing", "-", *between, "-", "-", "no result"]
     graded = run.competition_report
     runtime = format_duration(run.runtime_s) if run.runtime_s is not None else "-"
     score = show_number(graded.score) if graded else "-"
     notes = [run.message] if run.message else []
-    if graded is not None and not graded.valid_submission:
+    if graded is not None and not graded.valid_submission and verdict(graded) not in run.message:
         notes.append(verdict(graded))
     return [
-        run.key.competition, run.key.agent, run.key.seed, run.status.value, runtime, score,
-        graded.medal if graded else "-", "; ".join(notes),
+        run.key.competition, run.key.agent, run.key.seed, run.status.value, runtime, *(_effort(run) if effort else ()),
+        score, graded.medal if graded else "-", "; ".join(notes),
     ]  # fmt: skip
+
+
+def _effort(run: RunReport) -> list[object]:
+    use = run.usage
+    if use is None:
+        return ["-"] * len(EFFORT_COLUMNS)
+    cost = f"{use.cost_usd:.2f}" if use.cost_usd is not None else "?"
+    return [use.steps if use.steps is not None else "-", format_count(use.tokens), cost]
 
 
 def _others(report: CompetitionReport) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mleb_core.competition import Competition
 from mleb_core.errors import RunGroupError
+from mleb_core.faults import told_in_full
 from mleb_core.instructions import render_instructions
 from mleb_core.layout import CompetitionData, GroupLayout, RunLayout
 from mleb_core.ledger import Kind, Ledger, check_chain
@@ -93,7 +94,7 @@ def run_agent(
             ledger.add(Kind.START, **details)
         job = _job(run, layout, group, group_layout, registry, place, take_up=take_up)
         outcome = runner.run(job, stop.child(asked=place.over.is_set))
-    outcome = _with_budget(outcome, place, stop)
+    outcome = told_in_full(_with_budget(outcome, place, stop), layout)
     if outcome.status is not RunStatus.INTERRUPTED:
         record_end(ledger, layout, run.model_copy(update={"outcome": outcome}))
     return outcome

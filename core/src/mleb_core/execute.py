@@ -35,6 +35,7 @@ from mleb_core.report.build import competition_report, human_scores, resource_su
 from mleb_core.report.load import OtherVersionError, parse_model
 from mleb_core.report.models import CompetitionReport, RunReport
 from mleb_core.run import Cause, Outcome, Run, RunGroup, RunKey, RunStatus, append_event, now
+from mleb_core.report.usage import usage_summary
 from mleb_core.runner.protocol import Stop
 from mleb_core.services import Services
 
@@ -234,7 +235,7 @@ class Executor:
         if graded is not None:
             competition = self.registry.competition(run.key.competition)
             record_graded(ledger, graded, competition, Path(self.group.data_dir), self.registry)
-        report = run_report(run, graded, ledger.result, resource_summary(layout))
+        report = run_report(run, graded, ledger.result, resource_summary(layout), usage_summary(layout))
         if ungraded and fault:
             report = report.model_copy(update={"cause": Cause.HARNESS_FAILURE, "message": f"not graded: {fault}"})
         write_whole(layout.report, report.model_dump_json(indent=2) + "\n")

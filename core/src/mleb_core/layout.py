@@ -185,6 +185,11 @@ class RunLayout:
         return self.root / "snapshots"
 
     @property
+    def steps(self) -> Path:
+        """How many steps the agent says that it took (`report.models.UsageSummary`)."""
+        return self.logs / "steps.json"
+
+    @property
     def transcript(self) -> Path:
         """Every exchange with a model, a JSON object a line."""
         return self.root / "transcript.jsonl"

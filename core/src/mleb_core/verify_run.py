@@ -13,6 +13,7 @@ from mleb_core.ledger_facts import file_facts, kept_files, plugins_digest, trans
 from mleb_core.report.build import resource_summary, run_report
 from mleb_core.report.load import load_model
 from mleb_core.report.models import CompetitionReport, RunReport
+from mleb_core.report.usage import usage_summary
 from mleb_core.run import Cause, Run, RunGroup, RunKey, Text
 
 __all__ = ["CheckedRun", "Finding", "check_run", "differing"]
@@ -139,7 +140,8 @@ def _compare_report_with_state(checked: CheckedRun) -> None:
     if report is None:
         return
     try:
-        expected = run_report(run, report.competition_report, report.ledger, resource_summary(place))
+        usage = usage_summary(place) if report.usage is not None else None  # reports of earlier versions have none
+        expected = run_report(run, report.competition_report, report.ledger, resource_summary(place), usage)
     except ValueError as error:
         checked.find(place.report, str(error))
         return

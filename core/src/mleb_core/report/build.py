@@ -21,6 +21,7 @@ from mleb_core.report.models import (
     ResourceSummary,
     RunReport,
     SeedResult,
+    UsageSummary,
 )
 from mleb_core.report.statistics import estimate, percentage
 from mleb_core.run import Run, RunGroup, RunKey, RunStatus, now
@@ -154,6 +155,7 @@ def run_report(
     competition_report: CompetitionReport | None,
     ledger: str | None = None,
     resources: ResourceSummary | None = None,
+    usage: UsageSummary | None = None,
 ) -> RunReport:
     """A run's report.json.
 
@@ -162,6 +164,7 @@ def run_report(
         competition_report: None where the run was not graded.
         ledger: hash of the ledger's entry that the result hangs on (`Ledger.result`); None: there is no ledger.
         resources: what the run used (`resource_summary`).
+        usage: how much its agent did (`report.usage.usage_summary`).
 
     Raises:
         ValueError: the graded submission is of another competition.
@@ -183,6 +186,7 @@ def run_report(
         exit_code=outcome.exit_code if outcome else None,
         peak_memory_bytes=outcome.peak_memory_bytes if outcome else None,
         resources=resources,
+        usage=usage,
         refused=outcome.refused if outcome else (),
         competition_report=competition_report,
         ledger=ledger,
@@ -225,9 +229,9 @@ def config_digest(group: RunGroup) -> str:
     """sha256, in hexadecimal, of what a group measures.
 
     Taken of group.json as canonical JSON (sorted keys, no spaces, UTF-8) without name, time and place (`name`,
-    `created_at`, `data_dir`; `digests` stand for the data; `imported` only where something was).
+    `created_at`, `data_dir`, `observers`; `digests` stand for the data; `imported` only where something was).
     """
-    left_out = {"name", "created_at", "data_dir"} | ({"imported"} if group.imported is None else set())
+    left_out = {"name", "created_at", "data_dir", "observers"} | ({"imported"} if group.imported is None else set())
     document = group.model_dump(mode="json", exclude=left_out)
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -29,6 +29,7 @@ __all__ = [
     "RunSnapshots",
     "SeedResult",
     "SnapshotScore",
+    "UsageSummary",
 ]
 
 
@@ -134,6 +135,38 @@ class ResourceSummary(Report):
     """Energy that they drew together."""
 
 
+class UsageSummary(Report):
+    """How much an agent did, and what it used of models."""
+
+    steps: int | None = Field(default=None, ge=0)
+    """Steps that the agent took. What a step is, is the agent's own affair: it may say in `$MLEB_LOGS/steps.json`, as
+    `{"steps": 12, "unit": "programs"}`, rewritten as it goes on; `unit` may be left out. Where it says nothing of the
+    kind, each answered model call is a step; None where it asked no model either."""
+    step_unit: Text = "model calls"
+    """What was counted: `model calls`, or in an agent's words; `steps` where those give no unit."""
+    steps_told: bool = False
+    """Whether the agent itself counted; nobody checks its number."""
+    model_calls: int = Field(default=0, ge=0)
+    """Requests to models that the gateway let through, failed ones included."""
+    failed_calls: int = Field(default=0, ge=0)
+    """Those that ended with an error or a cut stream."""
+    input_tokens: int = Field(default=0, ge=0)
+    """Input tokens of all of them, cached ones included."""
+    output_tokens: int = Field(default=0, ge=0)
+    """Output tokens, hidden reasoning included."""
+    cost_usd: float | None = Field(default=None, ge=0)
+    """US dollars; None: the price of at least one call is unknown."""
+    known_cost_usd: float = Field(default=0, ge=0)
+    """US dollars of the calls whose price is known."""
+    estimated_calls: int = Field(default=0, ge=0)
+    """Calls whose tokens the provider did not tell; they are estimated from sizes."""
+
+    @property
+    def tokens(self) -> int:
+        """Input and output."""
+        return self.input_tokens + self.output_tokens
+
+
 class RunReport(Report):
     """report.json of one run."""
 
@@ -165,6 +198,8 @@ class RunReport(Report):
     """Largest resident memory seen."""
     resources: ResourceSummary | None = None
     """What it used of the machine; None where nothing was recorded."""
+    usage: UsageSummary | None = None
+    """Its steps, tokens and money; None where it asked no model and told no steps."""
     refused: tuple[Text, ...] = ()
     """Files that were not collected, each `path: why`."""
     competition_report: CompetitionReport | None = None

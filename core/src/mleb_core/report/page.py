@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from mleb_core.report.models import CompetitionReport, Estimate, GroupReport, RunReport
+from mleb_core.report.models import CompetitionReport, Estimate, GroupReport, RunReport, UsageSummary
 from mleb_core.report.statistics import mean
 from mleb_core.report.statistics.models import ReportWithFigures
 from mleb_core.report.text import markdown
@@ -28,6 +28,7 @@ def to_markdown(report: GroupReport, json_sha256: str | None = None) -> str:
         lines += _section("Further figures", _figures(report))
     lines += _section("Seeds", _seeds(report))
     lines += _section("Competitions", _competitions(report))
+    lines += _section("Effort", _effort(report))
     lines += _section("Failures", _failures(report))
     lines += _section("Missing runs", _missing(report))
     lines += _section("Runs that were not asked for", [f"- {markdown(str(key))}" for key in report.not_asked])
@@ -102,6 +103,8 @@ def _figures(report: ReportWithFigures) -> list[str]:
                 ", ".join(f"{passed.k}: {passed.percentage:.1f}" for passed in agent.pass_at_k),
                 f"{cost.time_s_per_medal:.0f}" if cost.time_s_per_medal is not None else "",
                 f"{least}{cost.cost_usd_per_medal:.2f}" if cost.cost_usd_per_medal is not None else "",
+                str(cost.tokens) if cost.tokens is not None else "",
+                str(cost.steps) if cost.steps is not None else "",
                 f"{rests} of {agent.asked} runs",
             )
         )
@@ -111,6 +114,8 @@ def _figures(report: ReportWithFigures) -> list[str]:
         "pass@k %",
         "seconds per medal",
         "US dollars per medal",
+        "tokens",
+        "steps",
         "rests on",
     )
     return _table(header, rows)
@@ -175,6 +180,44 @@ def _competitions(report: GroupReport) -> list[str]:
         ),
         rows,
     )
+
+
+def _effort(report: GroupReport) -> list[str]:
+    """Time, steps, tokens and money of each run; nothing where no agent used a model or told its steps."""
+    if all(run.usage is None for run in report.runs):
+        return []
+    rows = []
+    for run in report.runs:
+        use = run.usage
+        rows.append(
+            (
+                *_key(run.key.competition, run.key.agent, run.key.seed),
+                f"{run.runtime_s:.0f}" if run.runtime_s is not None else "",
+                f"{use.steps} {markdown(use.step_unit)}" if use and use.steps is not None else "",
+                str(use.model_calls) if use else "",
+                str(use.input_tokens) if use else "",
+                str(use.output_tokens) if use else "",
+                _dollars(use) if use else "",
+            )
+        )
+    header = (
+        "competition",
+        "agent",
+        "seed",
+        "seconds",
+        "steps",
+        "model calls",
+        "tokens in",
+        "tokens out",
+        "US dollars",
+    )
+    return _table(header, rows)
+
+
+def _dollars(use: UsageSummary) -> str:
+    if use.cost_usd is not None:
+        return f"{use.cost_usd:.4f}"
+    return f"at least {use.known_cost_usd:.4f}" if use.known_cost_usd else "unknown"
 
 
 def _thresholds(grade: CompetitionReport) -> str:

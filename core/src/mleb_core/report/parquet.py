@@ -11,7 +11,20 @@ from mleb_core.report.table import COLUMNS, values
 __all__ = ["to_parquet"]
 
 _TYPES = {
-    "int64": ("edition", "seed", "attempt", "exit_code", "peak_memory_bytes", "rank", "teams"),
+    "int64": (
+        "edition",
+        "seed",
+        "attempt",
+        "exit_code",
+        "peak_memory_bytes",
+        "rank",
+        "teams",
+        "steps",
+        "model_calls",
+        "failed_calls",
+        "input_tokens",
+        "output_tokens",
+    ),
     "float64": (
         "score",
         "gold_threshold",
@@ -20,6 +33,8 @@ _TYPES = {
         "median_threshold",
         "percentile",
         "runtime_s",
+        "cost_usd",
+        "known_cost_usd",
     ),
     "bool": (
         "graded",

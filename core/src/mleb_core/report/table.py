@@ -42,8 +42,18 @@ _GRADE = (
     "grader",
     "submission_sha256",
 )
-COLUMNS = ("group", "competition", "edition", "agent", "seed", "graded", *_GRADE, *_RUN, "ledger")
-"""The header. Columns are named as the fields of `RunKey`, `CompetitionReport` and `RunReport`."""
+_USAGE = (
+    "steps",
+    "step_unit",
+    "model_calls",
+    "failed_calls",
+    "input_tokens",
+    "output_tokens",
+    "cost_usd",
+    "known_cost_usd",
+)
+COLUMNS = ("group", "competition", "edition", "agent", "seed", "graded", *_GRADE, *_RUN, *_USAGE, "ledger")
+"""The header. Columns are named as the fields of `RunKey`, `CompetitionReport`, `RunReport` and `UsageSummary`."""
 
 
 def to_csv(report: GroupReport) -> str:
@@ -80,6 +90,8 @@ def _row(group: str, key: RunKey, run: RunReport | None, missing: MissingRun | N
     }
     if run is not None:
         found |= {name: getattr(run, name) for name in (*_RUN, "ledger")}
+        if run.usage is not None:
+            found |= {name: getattr(run.usage, name) for name in _USAGE}
         if run.competition_report is not None:
             found |= {name: getattr(run.competition_report, name) for name in _GRADE}
     if missing is not None:

@@ -23,6 +23,8 @@ class RunCost:
     """Whether some of its models' exchanges have no known price, so that it cost more."""
     tokens: int | None = None
     """Tokens of models, input and output."""
+    steps: int | None = None
+    """Steps of the agent."""
 
 
 def cost_figures(runs: Iterable[RunCost], asked: int) -> CostFigures:
@@ -40,6 +42,7 @@ def cost_figures(runs: Iterable[RunCost], asked: int) -> CostFigures:
     times = [run.runtime_s for run in all_runs if run.runtime_s is not None]
     costs = [run.cost_usd for run in all_runs if run.cost_usd is not None]
     tokens = [run.tokens for run in all_runs if run.tokens is not None]
+    steps = [run.steps for run in all_runs if run.steps is not None]
     seconds = math.fsum(times) if times else None
     dollars = math.fsum(costs) if costs else None
     return CostFigures(
@@ -53,4 +56,6 @@ def cost_figures(runs: Iterable[RunCost], asked: int) -> CostFigures:
         cost_usd_per_medal=dollars / medals if dollars is not None and medals else None,
         runs_unpriced=sum(run.unpriced for run in all_runs),
         tokens=sum(tokens) if tokens else None,
+        runs_with_steps=len(steps),
+        steps=sum(steps) if steps else None,
     )

@@ -37,6 +37,7 @@ def with_figures(report: GroupReport, directory: Path) -> tuple[ReportWithFigure
 def _figures(report: GroupReport, agent: str, layout: GroupLayout, problems: list[str]) -> AgentFigures:
     grid = medal_grid(report, agent)
     times = {run.key: run.runtime_s for run in report.runs}
+    steps = {run.key: run.usage.steps for run in report.runs if run.usage is not None}
     costs: list[RunCost] = []
     scored: list[RunSnapshots] = []
     for competition in grid.competitions:
@@ -51,6 +52,7 @@ def _figures(report: GroupReport, agent: str, layout: GroupLayout, problems: lis
                     cost_usd=usage.known_cost_usd if usage else None,
                     unpriced=bool(usage and usage.unpriced),
                     tokens=usage.tokens.total if usage else None,
+                    steps=steps.get(key),
                 )
             )
             if (snapshots := _read_snapshots(place, key, problems)) is not None:

@@ -44,6 +44,10 @@ class CostFigures(Report):
     """Runs with exchanges of unknown price: with any, the two before are lower bounds."""
     tokens: int | None
     """Tokens of these runs' models, input and output."""
+    runs_with_steps: int = 0
+    """Runs whose steps are known (`UsageSummary.steps`)."""
+    steps: int | None = None
+    """Steps of these runs' agents together."""
 
 
 class TimePoint(Report):
