@@ -1,11 +1,13 @@
 """`mleb eval` and `mleb report`, with real runs."""
 
+import contextlib
 import json
 import os
 import pty
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -184,6 +186,17 @@ def test_a_first_signal_stops_after_saving_and_resume_goes_on(mleb, clitest, pre
     assert json.loads(again.stdout)["runs"] == json.loads(result.stdout)["runs"]
 
 
+def agents_below(folder):
+    """Ids of the processes that run an agent whose place is below a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            content = path.read_bytes()
+            if b"MLEB_RUN_ID=" in content and f"MLEB_SUBMISSION={folder}/".encode() in content:
+                found.append(int(path.parent.name))
+    return found
+
+
 def test_a_terminal_shows_progress_and_a_second_signal_ends_at_once(mleb, clitest, prepared_data, tmp_path):
     (tmp_path / "marks").mkdir()
     mleb.env["CLITEST_MARKER"] = f"{tmp_path}/marks/"
@@ -193,6 +206,7 @@ def test_a_terminal_shows_progress_and_a_second_signal_ends_at_once(mleb, clites
     os.close(inner)
     shown = mleb.read_terminal(outer, until=["0 of 1 runs done, 1 under way", TITANIC, "running"])
     wait_for(lambda: list((tmp_path / "marks").iterdir()))
+    assert agents_below(tmp_path / "runs")
     assert "\x1b[?25l" in shown  # the live display hides the cursor
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
@@ -208,7 +222,7 @@ def test_a_terminal_shows_progress_and_a_second_signal_ends_at_once(mleb, clites
     assert (missing["status"], missing["note"]) == (
         "interrupted", "mleb was ended while it was running; --resume goes on",
     )  # fmt: skip
-    # The agent has outlived us; a resumed group finds and ends it.
+    wait_for(lambda: not agents_below(tmp_path / "runs"))
     result = mleb("eval", "--resume", group_of(tmp_path), "--json")
     assert result.returncode == 0, result.stderr
 

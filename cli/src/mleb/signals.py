@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
 
+from mleb_core.runner.local import kill_at_once
 from mleb_core.runner.protocol import Stop
 
 __all__ = ["Interruptible"]
@@ -18,7 +19,7 @@ class Interruptible:
     """While it is entered, a first SIGINT, SIGTERM or SIGHUP asks for a stop, a second ends the process at once.
 
     At once means as SIGKILL does: nothing more is written, so that run.json keeps the last status, such as `running`.
-    That is what a run is: its agent may go on until --resume ends it or takes it up. Reports show such a run as
+    Agents of the local runner are killed; containers go on until --resume takes them up. Reports show such a run as
     interrupted, since no harness holds the group (`mleb_core.report.collect`).
 
     A signal that is ignored, as after nohup, stays ignored.
@@ -48,6 +49,7 @@ class Interruptible:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         terminal = sys.stderr.isatty()
         if self.signal is not None:
+            kill_at_once()
             if terminal:
                 os.write(2, b"\x1b[?25h\n")  # the live display hides the cursor
             os._exit(128 + number)

@@ -37,10 +37,12 @@ from mleb_core.runner.resources import ResourceRecorder
 from mleb_core.runner.snapshots import Snapshots, taking_snapshots
 from mleb_core.runner.watch import End, Watch
 
-__all__ = ["LocalRunner"]
+__all__ = ["LocalRunner", "kill_at_once"]
 
 _GIB = 1024**3
 _RECORD_BYTES = 1 << 20
+_SESSIONS: set[int] = set()
+"""Sessions of the agents that this process runs, none of them reaped yet."""
 _FAULTS_OF_THE_HOST = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOSPC)
 
 
@@ -81,6 +83,16 @@ class LocalRunner:
             return _run_in_place(job, layout, tmp, stop)
         finally:
             workspace.remove_temporary(layout)
+
+
+def kill_at_once() -> None:
+    """Kill the sessions of all agents that this process runs; for a signal handler that ends the process next.
+
+    What has left its agent's session goes on until `mleb eval --resume` or `mleb cancel` finds it.
+    """
+    for session in tuple(_SESSIONS):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(session, signal.SIGKILL)
 
 
 def clear_leftovers(layout: RunLayout) -> None:
@@ -215,6 +227,7 @@ def _watched(
 ) -> Outcome:
     """Watch a process that was just started to its end; returns, or raises, when no process of the run is left."""
     leaving = None
+    _SESSIONS.add(process.pid)
     try:
         processes.adopt(process.pid)
         leaving = ExitWatch(process.pid)
@@ -228,6 +241,7 @@ def _watched(
         processes.kill()
         if leaving is not None:
             leaving.close()
+        _SESSIONS.discard(process.pid)
         # Only now: as long as nobody has asked for it, its process id and session are given to no other.
         exit_code = process.wait()
     status, cause, message = _verdict(end, exit_code, watch, limits)
