@@ -41,6 +41,7 @@ class Finding:
 
 def examine(data_dir: Path, output: Path) -> list[Finding]:
     """All checks."""
+    from mleb.model_keys import model_keys
     from mleb_core.registry import Registry
 
     registry = Registry()
@@ -50,6 +51,7 @@ def examine(data_dir: Path, output: Path) -> list[Finding]:
         *_plugins(registry),
         _docker(os.environ),
         _gpus(),
+        *model_keys(os.environ, Path(".env")),
         _kaggle(os.environ, Path.home()),
         _directory("data directory", data_dir, "--data-dir"),
         _directory("output directory", output, "--output"),

@@ -1,12 +1,10 @@
 """Options of `mleb eval` on the terms of a run group: what its agents may use and reach, and what is kept."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from mleb.options import option, size
-from mleb.units import parse_duration
-from mleb_core.errors import UsageError
+from mleb.options import option, parsed_by, size
+from mleb.units import parse_count, parse_duration
 
 if TYPE_CHECKING:
     from mleb_core.terms import Budget
@@ -18,6 +16,8 @@ __all__ = [
     "Gpus",
     "GroupBudgets",
     "Image",
+    "MaxCost",
+    "MaxTokens",
     "Networks",
     "Obfuscate",
     "Privileged",
@@ -29,10 +29,6 @@ __all__ = [
     "parse_budget",
     "parse_interval",
 ]
-
-_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)([kKMG]?)", re.ASCII)
-_POWERS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9}
-_BUDGETS = {"tokens": "tokens", "usd": "cost_usd", "requests": "requests"}
 
 Cpus = Annotated[
     float | None, option("--cpus", help="Processor cores of one run.", min=0.01, metavar="N", show_default="all")
@@ -61,6 +57,24 @@ Budgets = Annotated[
 GroupBudgets = Annotated[
     list[str] | None, option("--group-budget", help="The same for all runs together.", metavar="KIND=N")
 ]
+MaxCost = Annotated[
+    float | None,
+    option(
+        "--max-cost",
+        help="US dollars that a run may spend on models; as --budget usd=N.",
+        parser=parsed_by(parse_count),
+        metavar="USD",
+    ),
+]
+MaxTokens = Annotated[
+    float | None,
+    option(
+        "--max-tokens",
+        help="Tokens that a run may use, such as 2M; as --budget tokens=N.",
+        parser=parsed_by(parse_count),
+        metavar="N",
+    ),
+]
 SnapshotEvery = Annotated[
     str, option("--snapshot-every", help="How often a changed submission is copied; 0: never.", metavar="DURATION")
 ]
@@ -75,31 +89,21 @@ ReplayFrom = Annotated[
 Obfuscate = Annotated[bool, option("--obfuscate", help="Show agents the competition without title, story and source.")]
 
 
-def parse_budget(pairs: "list[str] | None", name: str = "--budget") -> "Budget":
-    """A budget from `tokens=2M`, `usd=10`, `requests=500`; k, M and G are thousands, millions, billions.
+def parse_budget(
+    pairs: "list[str] | None",
+    name: str = "--budget",
+    *,
+    max_cost: float | None = None,
+    max_tokens: float | None = None,
+) -> "Budget":
+    """A budget from the texts of --budget and the numbers of --max-cost and --max-tokens (`mleb_core.terms.budget_of`).
 
     Raises:
-        UsageError: not such a pair, or one kind is given twice.
+        UsageError: as `budget_of`.
     """
-    from mleb_core.terms import Budget
+    from mleb_core.terms import budget_of  # pydantic costs 100 ms
 
-    found: dict[str, float] = {}
-    for pair in pairs or ():
-        kind, _, text = pair.partition("=")
-        match = _AMOUNT.fullmatch(text.strip())
-        if kind not in _BUDGETS or match is None:
-            raise UsageError(f"{name} {pair!r}: expected tokens=N, usd=N or requests=N, such as tokens=2M")
-        if _BUDGETS[kind] in found:
-            raise UsageError(f"{name} {kind} was given twice")
-        amount = float(match[1]) * _POWERS[match[2]]
-        if kind != "usd" and amount != int(amount):
-            raise UsageError(f"{name} {pair!r}: {kind} are whole")
-        found[_BUDGETS[kind]] = amount
-    return Budget(
-        tokens=int(found["tokens"]) if "tokens" in found else None,
-        cost_usd=found.get("cost_usd"),
-        requests=int(found["requests"]) if "requests" in found else None,
-    )
+    return budget_of(pairs or (), name, max_cost=max_cost, max_tokens=max_tokens)
 
 
 def parse_interval(text: str) -> float | None:

@@ -1,8 +1,15 @@
 """What the runs of a group may reach and what is kept of them, beside the limits of time, memory and the like."""
 
+from collections.abc import Iterable
+
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Budget", "Terms"]
+from mleb_core.errors import UsageError
+from mleb_core.units import parse_count
+
+__all__ = ["Budget", "Terms", "budget_of"]
+
+_KINDS = {"tokens": "tokens", "usd": "cost_usd", "requests": "requests"}
 
 
 class Budget(BaseModel):
@@ -48,3 +55,42 @@ class Terms(BaseModel):
     """Directory of recorded exchanges that agents get instead of providers' replies."""
     obfuscated: bool = False
     """Whether agents see the competition without title, story and source, under a neutral id."""
+
+
+def budget_of(
+    pairs: Iterable[str], name: str = "--budget", *, max_cost: float | None = None, max_tokens: float | None = None
+) -> Budget:
+    """A budget from `tokens=2M`, `usd=10`, `requests=500`; k, M and G are thousands, millions, billions.
+
+    Args:
+        pairs: the texts.
+        name: of the option, for messages.
+        max_cost: US dollars, as `usd=`.
+        max_tokens: as `tokens=`.
+
+    Raises:
+        UsageError: not such a pair, or one kind is given twice.
+    """
+    short = {"usd": ("--max-cost", max_cost), "tokens": ("--max-tokens", max_tokens)}
+    found = {_KINDS[kind]: amount for kind, (_, amount) in short.items() if amount is not None}
+    for pair in pairs:
+        kind, _, text = pair.partition("=")
+        try:
+            amount = parse_count(text) if kind in _KINDS else None
+        except UsageError:
+            amount = None
+        if amount is None:
+            raise UsageError(f"{name} {pair!r}: expected tokens=N, usd=N or requests=N, such as tokens=2M")
+        if _KINDS[kind] in found:
+            also = f"; {short[kind][0]} is the same" if kind in short and short[kind][1] is not None else ""
+            raise UsageError(f"{name} {kind} was given twice{also}")
+        if kind != "usd" and amount != int(amount):
+            raise UsageError(f"{name} {pair!r}: {kind} are whole")
+        found[_KINDS[kind]] = amount
+    if max_tokens is not None and max_tokens != int(max_tokens):
+        raise UsageError(f"--max-tokens {max_tokens:g}: tokens are whole")
+    return Budget(
+        tokens=int(found["tokens"]) if "tokens" in found else None,
+        cost_usd=found.get("cost_usd"),
+        requests=int(found["requests"]) if "requests" in found else None,
+    )

@@ -15,6 +15,8 @@ from mleb.terms import (
     Gpus,
     GroupBudgets,
     Image,
+    MaxCost,
+    MaxTokens,
     Networks,
     Obfuscate,
     Privileged,
@@ -89,6 +91,8 @@ def eval_command(  # noqa: PLR0917
     disk: Disk = None,
     network: Networks = None,
     budgets: Budgets = None,
+    max_cost: MaxCost = None,
+    max_tokens: MaxTokens = None,
     group_budgets: GroupBudgets = None,
     snapshot_every: SnapshotEvery = "10m",
     record: RecordTo = None,
@@ -148,7 +152,7 @@ def eval_command(  # noqa: PLR0917
             limits |= {"gpus": gpus, "processes": processes, "shm_bytes": shm, "disk_bytes": disk}
             terms = Terms(
                 network=tuple(network or ()),
-                budget=parse_budget(budgets),
+                budget=parse_budget(budgets, max_cost=max_cost, max_tokens=max_tokens),
                 group_budget=parse_budget(group_budgets, "--group-budget"),
                 snapshot_s=parse_interval(snapshot_every),
                 image=image,

@@ -64,7 +64,7 @@ class Settings(BaseModel):
         return self
 
     def content(self) -> dict[str, bytes]:
-        """What is put into the home: bytes by relative path. Links are followed; caches and .git are left out.
+        """What is put into the home: bytes by relative path. Links are followed; caches, .git and .env are left out.
 
         Raises:
             ValueError: it is more than MOST_BYTES.
@@ -78,7 +78,7 @@ class Settings(BaseModel):
         found, size = {}, 0
         for path in paths:
             relative = path.relative_to(base)
-            if {".git", "__pycache__"} & set(relative.parts):
+            if {".git", "__pycache__", ".env"} & set(relative.parts):  # .env holds keys, which agents never get
                 continue
             size += path.stat().st_size
             if size > MOST_BYTES:
