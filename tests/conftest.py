@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,15 +18,32 @@ def shared() -> Path:
     path = Path(given) if given else Path(__file__).parents[2] / "shared"
     if not (path / "facts").is_dir():
         message = f"facts of real competitions are not at {path}; set MLEB_SHARED"
-        if os.environ.get("CI", "").lower() in ("1", "true"):
+        if in_ci():
             pytest.fail(message)
         pytest.skip(message)
     return path
 
 
+def in_ci() -> bool:
+    """Whether this is continuous integration, where all that tests need is installed."""
+    return os.environ.get("CI", "").lower() in ("1", "true")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """The markers that tests of several folders use."""
-    config.addinivalue_line("markers", "docker: needs a Docker engine")
+    config.addinivalue_line("markers", "docker: needs a Docker engine; never skipped in CI")
+    config.addinivalue_line("markers", "bwrap: needs bubblewrap; never skipped in CI")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """In CI a test of isolation that is skipped, for whatever reason, has failed: what it holds would be held by none."""
+    report = yield
+    needed = [name for name in ("docker", "bwrap") if item.get_closest_marker(name)]
+    if needed and in_ci() and report.skipped:
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome, report.longrepr = "failed", f"{item.nodeid} must not be skipped in CI: {why}"
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +55,6 @@ def docker_engine() -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         message = f"no Docker engine: {error}"
     if message:
-        if os.environ.get("CI", "").lower() in ("1", "true"):
+        if in_ci():
             pytest.fail(message)
         pytest.skip(message)

@@ -102,6 +102,29 @@ def test_only_allowed_hosts_are_reached_and_the_report_says_so(registry, request
     assert [(one["host"], one["allowed"]) for one in noted] == [("127.0.0.1", True), ("127.0.0.2", False)]
 
 
+@pytest.mark.parametrize("obfuscated", [True, False])
+def test_an_obfuscated_run_learns_from_nothing_which_competition_it_is(registry, request_for, obfuscated):
+    """Not from its mounts' paths on the host either; where nothing is to be hidden, those of the data tell."""
+    command = HAND_IN + (
+        "cat /proc/self/mountinfo /proc/self/mounts /proc/self/mountstats /proc/self/cgroup; env; hostname; "
+        "cat /etc/hosts /etc/hostname /proc/1/cmdline /proc/net/unix /home/instructions.txt; ls -laR /home /mleb; "
+        'wc -l "$MLEB_DATA/train.csv"; head -n 3 "$MLEB_DATA/description.md"'
+    )
+    terms = Terms(obfuscated=obfuscated)
+    report = evaluate(request_for("command", settings={"command": command}, terms=terms), registry)
+    (run,) = report.runs
+    layout = only_run(report)
+    log = layout.log.read_text()
+    assert run.status is RunStatus.FINISHED, log
+    assert run.competition_report.valid_submission
+    assert "/home/data/description.md" in log and "train.csv" in log
+    assert (DIABETES in log) is not obfuscated
+    for line in log.splitlines():  # what it writes has no name in either case
+        assert DIABETES not in line or " /home/data " in line or "COMPETITION_ID" in line
+    assert not list(Path(report.directory).glob(".[!.]*"))
+    assert verify_group(Path(report.directory), registry).findings == ()
+
+
 def test_a_killed_harness_is_followed_by_one_that_takes_the_agent_up(registry, request_for, tmp_path):
     command = (
         HAND_IN + 'for i in $(seq 40); do echo "line $i"; sleep 0.25; done; sh /home/validate_submission.sh; echo over'

@@ -152,6 +152,7 @@ def _job(  # noqa: PLR0917
         snapshot_s=terms.snapshot_s,
         image=terms.image,
         privileged=terms.privileged,
+        obfuscated=terms.obfuscated,
         take_up=take_up,
         note=place.ledger.add,
     )

@@ -140,6 +140,11 @@ class RunLayout:
     root: Path
 
     @property
+    def group(self) -> "GroupLayout":
+        """The directory of its run group, three above; where there is none so far up, its own."""
+        return GroupLayout(self.root.parents[2] if len(self.root.parts) > 3 else self.root)
+
+    @property
     def run(self) -> Path:
         """State of the run."""
         return self.root / "run.json"
@@ -368,6 +373,11 @@ class GroupLayout:
     def spare(self, competition: str) -> Path:
         """What runs of a competition leave for one another; deep enough that nothing in it is taken for a run."""
         return self.spares / "runs" / competition
+
+    @property
+    def places(self) -> Path:
+        """Where agents in containers work, each in a directory whose name says nothing; gone with the last of them."""
+        return self.root / ".places"
 
     def run(self, competition: str, agent: str, seed: int) -> RunLayout:
         """The directory of one run; `/` in an agent id becomes `__`, and no two agents share a directory."""

@@ -95,6 +95,9 @@ class Job:
     spare: Path | None = None
     """Directory on the file system of the runs where a runner may leave what later runs of the competition can use,
     such as links to its data; removed at the end of the group. None: nowhere."""
+    obfuscated: bool = False
+    """Whether the agent is not to learn which competition it is: no path that it sees may name it. A runner that does
+    not isolate files cannot keep it."""
     take_up: bool = False
     """`Runner.is_running` was true of it: go on watching instead of starting."""
     note: Callable[..., object] = _ignore

@@ -215,11 +215,23 @@ def test_a_context_is_the_same_bytes_and_each_part_counts(name, package):
     assert context(Image(packages=(name,), files={"a": b"1"})).hash != plain.hash
 
 
-def test_dockerfile_text_files_and_requirements(client, base, name):
+def pip_archive(folder: Path) -> Path:
+    """pip as a file that Python can import: the wheel that Python has along, else the pip that is installed."""
+    bundled = next(Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl"), None)
+    if bundled is not None:
+        return bundled
+    import pip
+
+    with zipfile.ZipFile(folder / "pip.zip", "w") as packed:
+        for path in Path(pip.__file__).parent.rglob("*"):
+            if path.is_file() and path.suffix != ".pyc":
+                packed.write(path, path.relative_to(Path(pip.__file__).parents[1]))
+    return folder / "pip.zip"
+
+
+def test_dockerfile_text_files_and_requirements(client, base, name, tmp_path):
     """Offline: pip comes from the wheel that Python has along, and the requirement from a wheel in the context."""
-    pip = next(Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl"), None)
-    if pip is None:
-        pytest.skip("this Python has no bundled pip")
+    pip = pip_archive(tmp_path)
     wheel = io.BytesIO()
     with zipfile.ZipFile(wheel, "w") as packed:
         packed.writestr(f"{name}_lib.py", "ANSWER = 42\n")

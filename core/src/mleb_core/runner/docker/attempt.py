@@ -50,6 +50,8 @@ class Attempt:
     """Shared by all runs."""
     stop: Stop
     """Ends it."""
+    place: RunLayout = field(init=False)
+    """Where the agent works, once that is known."""
     refused: list[tuple[str, str]] = field(default_factory=list)
     """What is wrong with agent.log, once the attempt is over."""
 
@@ -63,7 +65,7 @@ class Attempt:
         arguments = specification(
             self.client,
             self.job,
-            self.layout,
+            self.place,
             box=Path(record.box),
             user=user,
             image=image,
@@ -137,9 +139,9 @@ class Attempt:
 
     def _watch(self, container: str, state: State, output: Output) -> Watch:
         group = ControlGroup.of(state.pid, container)
-        places = (self.layout.work_agent, self.layout.work_submission, self.layout.work_code, self.layout.work_logs)
+        places = (self.place.work_agent, self.place.work_submission, self.place.work_code, self.place.work_logs)
         disk = DiskWatch(
-            (*places, self.layout.work_output),
+            (*places, self.place.work_output),
             run=self.layout.root,
             max_bytes=self.bounds.disk_bytes,
             max_files=self.bounds.files,
@@ -175,5 +177,5 @@ class Attempt:
     def _snapshots(self) -> Snapshots | None:
         if self.job.snapshot_s is None:
             return None
-        source = self.layout.work_submission.relative_to(self.layout.root).parts
-        return Snapshots(self.layout, self.layout.root, source, max_bytes=self.job.limits.collect_bytes)
+        source = self.place.work_submission.relative_to(self.place.root).parts
+        return Snapshots(self.layout, self.place.root, source, max_bytes=self.job.limits.collect_bytes)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 __all__ = ["ControlGroup"]
 
-_ROOT = Path("/sys/fs/cgroup")
+_ROOT, _PROC = Path("/sys/fs/cgroup"), Path("/proc")
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,20 @@ class ControlGroup:
     """Its directory; None: not to be seen from here, as on an engine in another machine."""
 
     @classmethod
-    def of(cls, pid: int, container: str) -> "ControlGroup":
-        """That of the process `pid`, if it is one of the container `container` (its id)."""
+    def of(cls, pid: int, container: str, *, root: Path = _ROOT, proc: Path = _PROC) -> "ControlGroup":
+        """That of the process `pid`, if it is one of the container `container` (its id).
+
+        Args:
+            pid: as this machine numbers it.
+            container: the container's id.
+            root: where control groups are mounted.
+            proc: where the kernel tells of processes.
+        """
         with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+            for line in (proc / str(pid) / "cgroup").read_text().splitlines():
                 _, controllers, path = line.split(":", 2)
                 if container in path and (not controllers or "memory" in controllers.split(",")):
-                    folder = _ROOT / ("memory" if controllers else "") / path.lstrip("/")
+                    folder = root / ("memory" if controllers else "") / path.lstrip("/")
                     if (folder / "cgroup.procs").is_file():
                         return cls(folder)
         return cls(None)

@@ -13,7 +13,7 @@ from mleb_core.runner import workspace
 from mleb_core.runner.docker.images import BuiltImage
 from mleb_core.runner.docker.labels import labels_of
 from mleb_core.runner.docker.limits import Bounds
-from mleb_core.runner.docker.place import GATEWAY, HELPER, OUTPUT, PATHS, PROXY, VALIDATE, User
+from mleb_core.runner.docker.place import GATEWAY, HELPER, OUTPUT, PATHS, PROXY, VALIDATE, User, data_of
 from mleb_core.runner.protocol import Job
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def environment(job: Job, launch: Launch) -> dict[str, str]:
 def specification(
     client: "DockerClient",
     job: Job,
-    layout: RunLayout,
+    place: RunLayout,
     *,
     box: Path,
     user: User,
@@ -85,7 +85,7 @@ def specification(
     """The arguments of docker-py's `create_container`."""
     open_wide = privileged(job)
     host = client.api.create_host_config(
-        mounts=_mounts(job, layout, box),
+        mounts=_mounts(job, place, box),
         tmpfs={"/tmp": f"rw,nosuid,nodev,exec,mode=1777,size={bounds.tmp_bytes},nr_inodes={bounds.files // 2}"},
         network_mode="bridge" if EVERYTHING in job.network else "none",
         read_only=True,
@@ -121,7 +121,7 @@ def specification(
         "user": str(user),
         "working_dir": str(PATHS.home),
         "environment": environment(job, launch),
-        "labels": labels_of(layout.root, job.attempt, job.gpus),
+        "labels": labels_of(job.layout.root, job.attempt, job.gpus),
         "stop_signal": "SIGTERM",
         "healthcheck": {"test": ["NONE"]},
         "host_config": host,
@@ -141,21 +141,21 @@ def _forwards(job: Job) -> str:
     return ",".join(ports)
 
 
-def _mounts(job: Job, layout: RunLayout, box: Path) -> "list[Mount]":
+def _mounts(job: Job, place: RunLayout, box: Path) -> "list[Mount]":
     from docker.types import Mount
 
     home = PATHS.home.parent
     places = (
-        (job.public.resolve(), PATHS.data, True),
-        (layout.work_description, PATHS.data / "description.md", True),
-        (layout.work_instructions, PATHS.instructions, True),
+        (data_of(job, place), PATHS.data, True),
+        (place.work_description, PATHS.data / "description.md", True),
+        (place.work_instructions, PATHS.instructions, True),
         (box / VALIDATE, home / VALIDATE, True),
-        (layout.work_agent, PATHS.home, False),
-        (layout.work_submission, PATHS.submission, False),
-        (layout.work_code, PATHS.code, False),
-        (layout.work_logs, PATHS.logs, False),
+        (place.work_agent, PATHS.home, False),
+        (place.work_submission, PATHS.submission, False),
+        (place.work_code, PATHS.code, False),
+        (place.work_logs, PATHS.logs, False),
         (box, "/mleb", True),
-        (layout.work_output, f"/mleb/{OUTPUT}", False),
+        (place.work_output, f"/mleb/{OUTPUT}", False),
     )
     return [
         Mount(str(target), str(source), type="bind", read_only=fixed, propagation="rprivate")

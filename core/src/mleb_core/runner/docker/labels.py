@@ -6,6 +6,8 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
+from mleb_core.layout import RunLayout
+
 __all__ = ["ATTEMPT", "GPUS", "GROUP", "HOST", "RUN", "host_identity", "labels_of", "run_label"]
 
 RUN = "mleb.run"
@@ -26,10 +28,9 @@ def run_label(root: Path) -> str:
 
 
 def labels_of(root: Path, attempt: int, gpus: Sequence[str] = ()) -> dict[str, str]:
-    """The labels of a run's container: a run lies three directories beneath its group."""
+    """The labels of a run's container."""
     root = root.absolute()
-    group = root.parents[2] if len(root.parts) > 3 else root
-    own = {RUN: run_label(root), GROUP: str(group), HOST: host_identity(), ATTEMPT: str(attempt)}
+    own = {RUN: run_label(root), GROUP: str(RunLayout(root).group.root), HOST: host_identity(), ATTEMPT: str(attempt)}
     return own | ({GPUS: ",".join(gpus)} if gpus else {})
 
 

@@ -1,10 +1,13 @@
 """The place on the host's disk that a container works in.
 
-    work/home/agent       /home/agent, the agent's HOME      work/mleb     /mleb, read-only: helper.py, sockets
-    work/home/submission  /home/submission                   work/output   /mleb/output: what the agent printed
-    work/home/code, logs  /home/code, /home/logs             work/processes.json   what a later harness must know
+    home/agent       /home/agent, the agent's HOME      mleb     /mleb, read-only: helper.py, sockets
+    home/submission  /home/submission                   output   /mleb/output: what the agent printed
+    home/code, logs  /home/code, /home/logs             home/data   /home/data, where that needs links
 
-The competition's public data is not copied: it is mounted as it lies, read-only.
+An agent reads the host's paths of its mounts in /proc/self/mountinfo, and a run's own directory is named after the
+competition. So the place stands elsewhere in the group, under a name that says nothing; the run's directory has but a
+note of where it is (work/processes.json). The competition's public data is not copied: it is mounted as it lies,
+read-only, or, where its path must not tell either, as a tree of hard links in the place.
 """
 
 import contextlib
@@ -16,14 +19,24 @@ from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
 from mleb_core.agent import AgentPaths
-from mleb_core.errors import NotPreparedError
+from mleb_core.errors import NotPreparedError, RunnerError
 from mleb_core.instructions import fill_in
 from mleb_core.layout import RunLayout, write_json
-from mleb_core.runner.docker.labels import run_label
 from mleb_core.runner.protocol import Channel, Job
 from mleb_core.runner.remove import remove_tree
 
-__all__ = ["PATHS", "Record", "User", "box_of", "connect_channel", "make_place", "read_record", "remove_place"]
+__all__ = [
+    "PATHS",
+    "Record",
+    "User",
+    "box_of",
+    "connect_channel",
+    "data_of",
+    "make_place",
+    "new_place",
+    "read_record",
+    "remove_place",
+]
 
 PATHS = AgentPaths(
     home=PurePosixPath("/home/agent"),
@@ -65,6 +78,8 @@ class Record:
     """Bytes of output that are kept."""
     box: str
     """The directory that the container has as /mleb."""
+    place: str
+    """The place: a directory laid out as a run's, of which the parts under `work` are used."""
 
     def write(self, layout: RunLayout) -> None:
         """Write it beside the run's files."""
@@ -75,38 +90,48 @@ def read_record(layout: RunLayout) -> Record | None:
     """What an earlier harness wrote, or None."""
     try:
         found = json.loads(layout.work_record.read_bytes())
-        return Record(int(found["log_start"]), int(found["log_limit"]), str(found["box"]))
+        place = found["place"] if "place" in found else layout.root  # as it was before places stood elsewhere
+        return Record(int(found["log_start"]), int(found["log_limit"]), str(found["box"]), str(place))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def box_of(layout: RunLayout, channel: Channel | None) -> Path:
+def new_place(layout: RunLayout) -> RunLayout:
+    """Where the place of a run is to stand; nothing is made."""
+    return RunLayout(layout.group.places / secrets.token_hex(8))
+
+
+def box_of(layout: RunLayout, place: RunLayout, channel: Channel | None) -> Path:
     """The directory that becomes /mleb.
 
     Sockets are hard links in it, so that a later harness can put its own in their place while the container runs. That
     takes one file system, so the directory stands beside the sockets where the run's own is on another.
     """
     if channel is None or channel.socket.parent.stat().st_dev == layout.work.stat().st_dev:
-        return layout.work_mleb
-    return channel.socket.with_name(f"mleb-{run_label(layout.root)[:16]}")
+        return place.work_mleb
+    return channel.socket.with_name(f"mleb-{place.root.name}")
 
 
-def make_place(job: Job, layout: RunLayout, user: User, box: Path, python: str) -> None:
-    """Make all directories and files but the scaffold's; `layout.work` is there, empty.
+def make_place(job: Job, place: RunLayout, user: User, box: Path, python: str) -> None:
+    """Make all directories and files but the scaffold's.
 
     Raises:
         NotPreparedError: the public data is not there, or the agent's user could not read it.
+        RunnerError: links to the public data are needed and cannot be made.
         OSError: something cannot be made.
     """
     _check_data(job.public, user)
-    layout.work_home.mkdir()
-    for path in (layout.work_agent, layout.work_submission, layout.work_code, layout.work_logs):
+    _make_root(place)
+    place.work_home.mkdir()
+    for path in (place.work_agent, place.work_submission, place.work_code, place.work_logs):
         path.mkdir()
         os.chown(path, user.uid, user.gid)
-    layout.work_output.touch(0o600)
-    os.chown(layout.work_output, user.uid, user.gid)
-    _write(layout.work_description, job.description)
-    _write(layout.work_instructions, fill_in(job.instructions, PATHS))
+    place.work_output.touch(0o600)
+    os.chown(place.work_output, user.uid, user.gid)
+    _write(place.work_description, job.description)
+    _write(place.work_instructions, fill_in(job.instructions, PATHS))
+    if job.obfuscated:
+        _link_data(job.public.resolve(), place.work_data)
     remove_tree(box)  # beside the sockets a dead harness could have left one
     box.mkdir()
     _write(box / HELPER, files(__package__).joinpath(HELPER).read_text("utf-8"))
@@ -132,9 +157,14 @@ def connect_channel(box: Path, channel: Channel | None) -> None:
             new.unlink(missing_ok=True)
 
 
-def give_home(layout: RunLayout, user: User) -> None:
+def data_of(job: Job, place: RunLayout) -> Path:
+    """What becomes /home/data."""
+    return place.work_data if job.obfuscated else job.public.resolve()
+
+
+def give_home(place: RunLayout, user: User) -> None:
     """Make the scaffold's files in the agent's home the agent's; nothing of it runs yet."""
-    for folder, _, names in os.walk(layout.work_agent):
+    for folder, _, names in os.walk(place.work_agent):
         os.chown(folder, user.uid, user.gid)
         for name in names:
             os.chown(Path(folder, name), user.uid, user.gid)
@@ -147,9 +177,12 @@ def remove_place(layout: RunLayout) -> None:
         OSError: something cannot be removed.
     """
     record = read_record(layout)
-    if record is not None and Path(record.box).name == f"mleb-{run_label(layout.root)[:16]}":
-        with contextlib.suppress(FileNotFoundError):
+    if record is not None and (root := Path(record.place)).parent == layout.group.places:
+        if Path(record.box).name == f"mleb-{root.name}":
             remove_tree(Path(record.box))
+        remove_tree(root)
+        with contextlib.suppress(OSError):  # other runs have theirs there
+            root.parent.rmdir()
     remove_tree(layout.work)
 
 
@@ -165,6 +198,40 @@ def _check_data(public: Path, user: User) -> None:
         shift = 6 if status.st_uid == user.uid else 3 if status.st_gid == user.gid else 0
         if (status.st_mode >> shift) & needed != needed:
             raise NotPreparedError(f"{path} cannot be read by the agent's user; run `chmod -R a+rX {public}`")
+
+
+def _make_root(place: RunLayout) -> None:
+    while True:
+        place.root.parent.mkdir(mode=0o700, exist_ok=True)
+        try:
+            place.root.mkdir(mode=0o700)
+            break
+        except FileNotFoundError:  # the last run but this one has ended just now, and removed what it left empty
+            continue
+    place.work.mkdir(mode=0o700)
+
+
+def _link_data(public: Path, target: Path) -> None:
+    """Make a tree of directories with hard links to all files of the public data.
+
+    Raises:
+        RunnerError: they cannot be made, as on another file system.
+        OSError: a directory cannot be made.
+    """
+    target.mkdir()
+    target.chmod(_ENTERABLE)
+    with os.scandir(public) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                _link_data(Path(entry.path), target / entry.name)
+                continue
+            try:
+                os.link(os.path.realpath(entry.path), target / entry.name)
+            except OSError as error:
+                raise RunnerError(
+                    f"an obfuscated run needs hard links to {entry.path} ({error.strerror}); "
+                    f"keep runs and data on one file system, and the data your own"
+                ) from error
 
 
 def _write(path: Path, text: str, mode: int = _READABLE) -> None:

@@ -3,7 +3,7 @@
 An agent is treated as hostile. Its container has an ordinary user without any capability, a root file system that it
 cannot write, no network but unix sockets of the harness, and limits that the kernel keeps; what it writes to disk is
 watched from outside. It sees the competition's public data, and nothing else of the host; /proc/self/mountinfo tells
-the host's paths of what is mounted.
+the host's paths of what is mounted, which name no run, and no competition where that is obfuscated.
 
 A harness that is killed leaves the container running; a later one finds it by its label and takes it up.
 """
@@ -35,6 +35,7 @@ from mleb_core.runner.docker.place import (
     connect_channel,
     give_home,
     make_place,
+    new_place,
     read_record,
     remove_place,
 )
@@ -131,19 +132,20 @@ class DockerRunner:
         if EVERYTHING not in job.network and job.network and (job.channel is None or job.channel.proxy is None):
             raise RunnerError("hosts are opened to the agent, but there is no proxy that leads to them")
         layout.work.mkdir(mode=0o700)
-        user, box = User.here(), box_of(layout, job.channel)
-        # Written before all else, so that a later harness finds a box that stands elsewhere.
-        Record(0, job.limits.log_bytes, str(box)).write(layout)
-        make_place(job, layout, user, box, image.python)
+        place = attempt.place = new_place(layout)
+        user, box = User.here(), box_of(layout, place, job.channel)
+        # Written before all else, so that a later harness finds what stands elsewhere.
+        Record(0, job.limits.log_bytes, str(box), str(place.root)).write(layout)
+        make_place(job, place, user, box, image.python)
         launch = _launch(job, image.python)
-        wrong = _objection(launch) or workspace.put_files(layout.work_agent, launch.files)
-        give_home(layout, user)
-        output = Output(layout.work_output, layout.log, job.limits.log_bytes)
+        wrong = _objection(launch) or workspace.put_files(place.work_agent, launch.files)
+        give_home(place, user)
+        output = Output(place.work_output, layout.log, job.limits.log_bytes)
         if wrong:
             attempt.refused += output.close()
             return Outcome(status=RunStatus.FAILED, cause=Cause.AGENT_ERROR, message=wrong)
         try:
-            record = Record(output.start, job.limits.log_bytes, str(box))
+            record = Record(output.start, job.limits.log_bytes, str(box), str(place.root))
             record.write(layout)
             container = attempt.start(record, user, image, launch)
         except BaseException:
@@ -156,8 +158,10 @@ class DockerRunner:
         container, record = self._left_running(client, layout), read_record(layout)
         if container is None or record is None:
             raise SandboxError("the container of the former attempt is gone")
+        attempt.place = RunLayout(Path(record.place))
         connect_channel(Path(record.box), job.channel)
-        return attempt.carry(container, Output(layout.work_output, layout.log, record.log_limit, record.log_start))
+        printed = attempt.place.work_output
+        return attempt.carry(container, Output(printed, layout.log, record.log_limit, record.log_start))
 
     def _left_running(self, client: "DockerClient", layout: RunLayout) -> str | None:
         """The id of a container of this run that runs, or has run and was not collected; of this boot of this host."""
@@ -173,10 +177,12 @@ class DockerRunner:
 def _clear_leftovers(layout: RunLayout) -> None:
     """Remove what is left of an earlier attempt but its agent.log, which is finished."""
     record = read_record(layout)
-    if record is not None and layout.work_output.is_file() and layout.log.is_file():
-        Output(layout.work_output, layout.log, record.log_limit, record.log_start).close()
-    elif record is not None and layout.log.is_file():
-        AgentLog(layout.log, record.log_limit, record.log_start).close()
+    if record is not None and layout.log.is_file():
+        printed = RunLayout(Path(record.place)).work_output
+        if printed.is_file():
+            Output(printed, layout.log, record.log_limit, record.log_start).close()
+        else:
+            AgentLog(layout.log, record.log_limit, record.log_start).close()
     remove_place(layout)
     for path in (layout.submission_dir, layout.code, layout.logs, layout.snapshots, layout.resources):
         remove_tree(path)
@@ -212,17 +218,17 @@ def _objection(launch: Launch) -> str | None:
 
 def _collected(attempt: Attempt, outcome: Outcome) -> Outcome:
     """Collect what the agent left, remove its place."""
-    layout = attempt.layout
+    layout, place = attempt.layout, attempt.place
     collector = Collector(attempt.job.limits.collect_bytes)
     for name, why in attempt.refused:
         collector.refuse(name, why)
     for source, target, first in (
-        (layout.work_submission, layout.submission_dir, layout.submission.name),
-        (layout.work_code, layout.code, None),
-        (layout.work_logs, layout.logs, None),
+        (place.work_submission, layout.submission_dir, layout.submission.name),
+        (place.work_code, layout.code, None),
+        (place.work_logs, layout.logs, None),
     ):
         remove_tree(target)
-        collector.collect(layout.root, source.relative_to(layout.root).parts, target, first)
+        collector.collect(place.root, source.relative_to(place.root).parts, target, first)
     collector.finish()
     try:
         remove_place(layout)
