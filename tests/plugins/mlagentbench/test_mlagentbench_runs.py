@@ -73,6 +73,7 @@ def test_a_solution_is_written_debugged_and_handed_in(run_whole, scripts, regist
     ]
     usage = json.loads(layout.usage.read_text())
     assert usage["requests"] == 7 + 1 + 3  # steps, an edit, entries of the research log
+    assert (run.usage.steps, run.usage.step_unit, run.usage.steps_told) == (7, "steps", True)
     prompt = scripts.prompt_of(asked[0])
     assert "./submission/submission.csv" in prompt and "Root mean squared error" in prompt
     assert str(layout.root) not in prompt.replace(str(layout.work_validate), "")

@@ -30,7 +30,7 @@ class Agent:
         task: what the model is told of it.
         actions: what it can do.
         model: whom to ask.
-        logs: directory for steps.jsonl and research_log.md.
+        logs: directory for steps.jsonl, steps.json and research_log.md.
         submission: directory of the hand-in.
         settings: of the agent.
         """
@@ -125,6 +125,10 @@ class Agent:
         }
         with self._transcript.open("a", encoding="utf-8", errors="replace") as file:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        told = self._transcript.with_name("steps.json")  # for the run's report
+        part = told.with_suffix(".part")
+        part.write_text(json.dumps({"steps": number, "unit": "steps"}), encoding="utf-8")
+        part.replace(told)
 
 
 def _is_final(action: str) -> bool:

@@ -113,6 +113,8 @@ class Workspace:
         path = self._path(name, write=True)
         if path.is_dir():
             raise ActionError(f"{name} is a folder")
+        if blocked := [parent.name for parent in path.parents if parent.exists() and not parent.is_dir()]:
+            raise ActionError(f"{name} cannot be written: {blocked[0]} is no folder")
         before = _text(path)
         kept: Path | None = None
         if path.is_file():
