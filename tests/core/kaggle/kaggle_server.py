@@ -76,6 +76,8 @@ class KaggleServer:
 
     def __init__(self) -> None:
         self.competitions: dict[str, Entry] = {}
+        self.notebooks: dict[str, list[dict[str, Any]]] = {}
+        """Of competitions: `ref`, `votes`, `blob` (None: it is gone), and what else is told of them."""
         self.log: list[str] = []
         self.leaked: list[str] = []
         self._scripts: dict[tuple[str, str], deque[Any]] = defaultdict(deque)
@@ -96,7 +98,7 @@ class KaggleServer:
             server.server_close()
 
     def script(self, slug: str, where: str, *answers: Any) -> None:
-        """The next answers at a place: "DownloadDataFiles", "DownloadLeaderboard", "GetLeaderboard" or "file"."""
+        """The next answers at a place: the name of a call of the API, or "file"."""
         with self._lock:
             self._scripts[slug, where].extend(answers)
 
@@ -148,6 +150,9 @@ class _Handler(BaseHTTPRequestHandler):
 class _Api(_Handler):
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path.startswith("/v1/kernels.KernelsApiService/"):
+            self.kernels(request)
+            return
         kaggle, slug = self.server.kaggle, request["competitionName"]
         service, _, call = self.path.rpartition("/")
         assert service.endswith("/v1/competitions.CompetitionApiService")
@@ -177,6 +182,30 @@ class _Api(_Handler):
             self.answer(200, body, {"Content-Type": "application/json"})
         else:
             self.fail(Status(404, "There is no leaderboard"))
+
+    def kernels(self, request: dict[str, Any]) -> None:
+        kaggle, call = self.server.kaggle, self.path.rpartition("/")[2]
+        about = request["competition"] if call == "ListKernels" else f"{request['userName']}/{request['kernelSlug']}"
+        if scripted := kaggle.next(about, call):
+            self.fail(scripted)
+        elif self.headers["Authorization"] != f"Bearer {TOKEN}":
+            self.fail(Status(401, "Unauthenticated"))
+        elif call == "ListKernels":
+            assert request["sortBy"] == "VOTE_COUNT"
+            listed = sorted(kaggle.notebooks.get(about, []), key=lambda one: -one["totalVotes"])
+            first = (request["page"] - 1) * request["pageSize"]
+            shown = [
+                {name: value for name, value in one.items() if name != "blob"}
+                for one in listed[first : first + request["pageSize"]]
+            ]
+            self.answer(200, json.dumps({"kernels": shown}).encode(), {"Content-Type": "application/json"})
+        else:
+            found = {one["ref"]: one for listed in kaggle.notebooks.values() for one in listed}.get(about)
+            if found is None or found["blob"] is None:
+                self.fail(Status(404, "Kernel not found"))
+            else:
+                body = json.dumps({"metadata": {"ref": about}, "blob": found["blob"]}).encode()
+                self.answer(200, body, {"Content-Type": "application/json"})
 
 
 class _Files(_Handler):

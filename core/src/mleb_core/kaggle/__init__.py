@@ -7,6 +7,7 @@
     download.py      a competition's archive, checked and unpacked
     preflight.py     what is missing before anything is downloaded: credentials, rules, space
     leaderboard.py   all human scores
+    notebooks.py     public notebooks on a competition, by votes
     background.py    several downloads at a time
     words.py         sizes and progress in words
 

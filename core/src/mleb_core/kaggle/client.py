@@ -5,6 +5,7 @@ follows. MLEB_KAGGLE_ENDPOINT names another server, as tests and mirrors need ("
 KAGGLE_API_ENVIRONMENT works as kagglesdk says.
 """
 
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Client", "page_of", "rules_page", "understood"]
 
+NOTEBOOKS_A_PAGE = 100
 RETRIED = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -99,6 +101,36 @@ class Client:
                 if submission.score:
                     yield submission.score
             token = answer.next_page_token or ""
+
+    def notebooks(self, slug: str) -> Iterator[Any]:
+        """The public notebooks on a competition, those with most votes first, page by page, as kagglesdk's
+        ApiKernelMetadata: ref ("author/name"), title, author, language, total_votes and more.
+        """
+        from kagglesdk.kernels.services.kernels_api_service import KernelsApiClient
+        from kagglesdk.kernels.types.kernels_api_service import ApiListKernelsRequest
+        from kagglesdk.kernels.types.kernels_enums import KernelsListSortType
+
+        for page in itertools.count(1):
+            request = ApiListKernelsRequest()
+            request.competition, request.page, request.page_size = slug, page, NOTEBOOKS_A_PAGE
+            request.sort_by = KernelsListSortType.VOTE_COUNT
+            with understood(slug, self._place):
+                found = KernelsApiClient(self._http).list_kernels(request).kernels or ()
+            yield from found
+            if len(found) < NOTEBOOKS_A_PAGE:
+                return
+
+    def notebook(self, author: str, name: str) -> Any:
+        """A notebook with its code, as kagglesdk's ApiGetKernelResponse: metadata, and blob with source, language and
+        kernel_type.
+        """
+        from kagglesdk.kernels.services.kernels_api_service import KernelsApiClient
+        from kagglesdk.kernels.types.kernels_api_service import ApiGetKernelRequest
+
+        request = ApiGetKernelRequest()
+        request.user_name, request.kernel_slug = author, name
+        with understood(f"{author}/{name}", self._place):
+            return KernelsApiClient(self._http).get_kernel(request)
 
     def _call(self, slug: str, call: Callable[[Any], Any]) -> Any:
         from kagglesdk.competitions.services.competition_api_service import CompetitionApiClient

@@ -1,0 +1,93 @@
+"""The code of a run: what it kept in code/ and logs/, and what its model wrote, by its transcript."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from mleb_core.layout import RunLayout
+from mleb_plagiarism.sources import Source, Unreadable, code_in_json, files_below, read_code
+
+__all__ = ["code_of_run"]
+
+_FENCE = re.compile(r"^[ \t]*```[ \t]*([A-Za-z0-9_+-]*)[^\n]*\n(.*?)(?:^[ \t]*```|\Z)", re.MULTILINE | re.DOTALL)
+_FENCED = {"": "python", "py": "python", "python": "python", "python3": "python", "ipython": "python"} | {
+    name: name for name in ("r", "julia", "bash", "sql")
+}
+
+
+def code_of_run(layout: RunLayout) -> tuple[list[Source], list[str]]:
+    """All code of a run, and what could not be read, a line each.
+
+    Sources are scripts, notebooks and journals below code/ and logs/, and from transcript.jsonl the fenced blocks and
+    the programs in tool calls that the model replied with. What is there several times is there once, under its first
+    name.
+    """
+    sources: dict[tuple[str, str], Source] = {}
+    notes: list[str] = []
+    for folder in (layout.code, layout.logs):
+        if not folder.is_dir():
+            continue
+        try:
+            paths = list(files_below(folder))
+        except OSError as error:
+            notes.append(f"{folder.name}/ cannot be read: {error.strerror}")
+            continue
+        for path in paths:
+            name = path.relative_to(layout.root).as_posix()
+            try:
+                for source in read_code(path, name):
+                    sources.setdefault((source.language, source.text), source)
+            except Unreadable as error:
+                notes.append(f"{name}: {error}")
+    try:
+        for source in _snippets(layout, notes):
+            sources.setdefault((source.language, source.text), source)
+    except OSError as error:
+        notes.append(f"{layout.transcript.name} cannot be read: {error.strerror}")
+    return [source for source in sources.values() if source.text.strip()], notes
+
+
+def _snippets(layout: RunLayout, notes: list[str]) -> Iterator[Source]:
+    if not layout.transcript.is_file():
+        return
+    broken = 0
+    with layout.transcript.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                exchange = json.loads(line)
+                reply = exchange["reply"]
+            except (ValueError, KeyError, TypeError, RecursionError):
+                broken += 1
+                continue
+            yield from _in_reply(reply, f"{layout.transcript.name} line {number}")
+    if broken:
+        notes.append(f"{layout.transcript.name}: {broken} lines are no exchanges")
+
+
+def _in_reply(reply: Any, name: str) -> Iterator[Source]:
+    """Fenced blocks of at least three lines in any text, programs in tool calls (JSON in a text, or an object)."""
+    todo, count = [reply], 0
+    while todo:
+        item = todo.pop()
+        if isinstance(item, list):
+            todo.extend(reversed(item))
+        elif isinstance(item, dict):
+            for key, value in reversed(item.items()):
+                part = _arguments(value) if key == "arguments" and isinstance(value, str) else value
+                if key in ("arguments", "input") and isinstance(part, dict):
+                    yield from code_in_json(part, name)
+                else:
+                    todo.append(part)
+        elif isinstance(item, str) and "```" in item:
+            for word, text in _FENCE.findall(item):
+                if text.count("\n") >= 3 and (language := _FENCED.get(word.lower())):
+                    count += 1
+                    yield Source(f"{name}, block {count}", text.replace("\r", ""), language)
+
+
+def _arguments(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
