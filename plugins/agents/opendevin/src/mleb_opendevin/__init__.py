@@ -1,0 +1,1 @@
+"""OpenHands, once OpenDevin, as an agent of mleb."""
