@@ -27,6 +27,8 @@ class AgentContract:
     """Settings for the run."""
     env: dict[str, str] = {}  # noqa: RUF012
     """Further environment for the run, such as a scripted model server's address."""
+    model_name: str | None = None
+    """Model for an agent that needs one, as with --model. There is no gateway: `env` says where it is."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -51,6 +53,7 @@ class AgentContract:
         data = CompetitionData.of(data_dir, TINY.label)
         changes: dict[str, Any] = {
             "variant": AgentId.parse(cls.id).variant,
+            "model": cls.model_name,
             "settings": cls.settings,
             "env": cls.env,
         }

@@ -31,6 +31,8 @@ def main() -> int:
     Returns:
         0 when submission.csv is there and the agent ended by itself, its steps, the time or the budget; else 1.
     """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # models write what no file can hold
     settings = json.loads(os.environ["MLAGENTBENCH_SETTINGS"])
     limit = float(os.environ["TIME_LIMIT_SECS"])
     end = time.monotonic() + limit - min(60.0, limit * 0.05)

@@ -54,6 +54,8 @@ class Model:
                 failure, again = self._told(status, body)
             except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
                 failure, again = one_line(f"{type(error).__name__}: {error}"), True
+            if time.monotonic() >= self.end:
+                raise TimeUp("time is up")
             if not again or number == self.tries:
                 times = f" {number} times" if number > 1 else ""
                 raise ModelFailed(f"the model cannot be asked ({self.name}: {failure}{times})")

@@ -5,6 +5,7 @@ the next message. The model ends by writing DONE instead of a command.
 """
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -37,44 +38,58 @@ Messages = list[dict[str, str]]
 
 
 class BudgetReached(Exception):
-    """The gateway says that the run's budget is used up."""
+    """The run's budget is used up."""
+
+
+class ModelFailed(Exception):
+    """The model cannot be asked, or does not take the conversation."""
 
 
 def main() -> int:
-    """Converse until the model is done, or steps, time or budget are used up.
+    """Converse until the model is done, or steps, time or budget are used up; the last line says which.
 
     Returns:
-        0 when submission.csv is there, else 1.
+        0 when submission.csv is there and the model did not fail, else 1.
     """
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # for what a model makes of Unicode
     settings = json.loads(os.environ["REACT_SETTINGS"])
     end = time.monotonic() + float(os.environ["TIME_LIMIT_SECS"]) * 0.98
     submission = Path(os.environ["MLEB_SUBMISSION"], "submission.csv")
-    instructions = Path(os.environ["MLEB_INSTRUCTIONS"]).read_text(encoding="utf-8")
+    instructions = Path(os.environ["MLEB_INSTRUCTIONS"]).read_text(encoding="utf-8", errors="replace")
     messages: Messages = [
         {"role": "system", "content": RULES.format(**settings)},
         {"role": "user", "content": instructions},
     ]
+    steps, why, failed = 0, "its steps are used up", False
     try:
-        for step in range(1, settings["steps"] + 1):
+        while steps < settings["steps"]:
             left = end - time.monotonic()
             if left <= 0:
-                print("time is up")
+                why = "time is up"
                 break
             reply = ask(shortened(messages, settings["history_chars"]), left)
-            print(f"--- step {step}\n{reply}", flush=True)
+            steps += 1
+            print(f"--- step {steps}\n{reply}", flush=True)
             command = COMMAND.search(reply)
             if command is None and re.search(r"^\W*DONE\W*$", reply, re.MULTILINE):
+                why = "it is done"
                 break
             seen = "There was no ```bash block in your reply, and no DONE." if command is None else ""
             if command is not None:
                 seen = run(command[1], min(settings["command_s"], end - time.monotonic()), settings["output_chars"])
-                seen += f"\n\n{left / 3600:.2f} hours and {settings['steps'] - step} steps are left."
+                seen += f"\n\n{left / 3600:.2f} hours and {settings['steps'] - steps} steps are left."
                 seen += "" if submission.exists() else " There is no submission yet."
             print(f"--- output\n{seen}", flush=True)
             messages += [{"role": "assistant", "content": reply}, {"role": "user", "content": seen}]
     except BudgetReached as reached:
-        print(f"--- {reached}")
-    return 0 if submission.is_file() else 1
+        why = f"the budget is reached ({reached})"
+    except ModelFailed as failure:
+        failed = time.monotonic() < end
+        why = str(failure) if failed else "time is up"
+    there = submission.is_file()
+    handed_in = "submission.csv is handed in" if there else "no submission"
+    print(f"react: {why} after {steps} step{'' if steps == 1 else 's'}; {handed_in}", flush=True)
+    return 0 if there and not failed else 1
 
 
 def ask(messages: Messages, timeout_s: float) -> str:
@@ -82,7 +97,7 @@ def ask(messages: Messages, timeout_s: float) -> str:
 
     Raises:
         BudgetReached: no more model calls in this run.
-        SystemExit: the model cannot be reached, or does not take the conversation; the gateway has tried again already.
+        ModelFailed: the model cannot be asked; the gateway has tried again already.
     """
     request = urllib.request.Request(  # the gateway, over http on 127.0.0.1
         os.environ["OPENAI_BASE_URL"] + "/chat/completions",
@@ -94,23 +109,26 @@ def ask(messages: Messages, timeout_s: float) -> str:
             reply: Any = json.load(response)
         return str(reply["choices"][0]["message"]["content"] or "")
     except urllib.error.HTTPError as error:
-        text = error.read().decode(errors="replace")
+        text = " ".join(error.read(2000).decode(errors="replace").split())
         if "budget_reached" in text:
             raise BudgetReached(text) from error
-        raise SystemExit(f"the model gave status {error.code}: {text[:2000]}") from error
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise SystemExit(f"the model cannot be asked: {error}") from error
+        raise ModelFailed(f"the model gave status {error.code}: {text}") from error
+    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
+        raise ModelFailed(f"the model cannot be asked: {type(error).__name__}: {error}") from error
 
 
 def run(command: str, timeout_s: float, chars: int) -> str:
     """Run a command in a shell; what it printed, shortened, and how it ended."""
-    with Path(os.environ["MLEB_CODE"], "commands.sh").open("a", encoding="utf-8") as script:
+    with Path(os.environ["MLEB_CODE"], "commands.sh").open("a", encoding="utf-8", errors="replace") as script:
         script.write(f"{command.rstrip()}\n\n")
     with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(
-            ["/bin/sh", "-c", command], cwd=os.environ["HOME"], stdin=subprocess.DEVNULL, stdout=output,
-            stderr=subprocess.STDOUT, start_new_session=True, env=without_token(),
-        )  # fmt: skip
+        try:
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", command], cwd=os.environ["HOME"], stdin=subprocess.DEVNULL, stdout=output,
+                stderr=subprocess.STDOUT, start_new_session=True, env=without_token(),
+            )  # fmt: skip
+        except (OSError, ValueError) as error:  # too long, or with a zero byte
+            return f"the command cannot be run: {error}"
         try:
             ended = f"exit code {process.wait(timeout=max(1.0, timeout_s))}"
         except subprocess.TimeoutExpired:
