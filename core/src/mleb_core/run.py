@@ -159,6 +159,8 @@ class Outcome(Frozen):
     """Largest resident memory seen."""
     refused: tuple[Text, ...] = ()
     """Files that were not collected, each `path: why`."""
+    privileged: bool = False
+    """Whether the agent had a privileged container, which isolates little."""
 
 
 class Run(Frozen):

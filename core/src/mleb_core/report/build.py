@@ -188,6 +188,7 @@ def run_report(
         resources=resources,
         usage=usage,
         refused=outcome.refused if outcome else (),
+        privileged=outcome.privileged if outcome else False,
         competition_report=competition_report,
         ledger=ledger,
     )

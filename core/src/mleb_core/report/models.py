@@ -202,6 +202,8 @@ class RunReport(Report):
     """Its steps, tokens and money; None where it asked no model and told no steps."""
     refused: tuple[Text, ...] = ()
     """Files that were not collected, each `path: why`."""
+    privileged: bool = False
+    """Whether its agent had a privileged container, which isolates little."""
     competition_report: CompetitionReport | None = None
     """The graded submission; None where the run was not graded."""
     ledger: str | None = None

@@ -1,6 +1,6 @@
 """A group's report as Markdown."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from mleb_core.report.models import CompetitionReport, Estimate, GroupReport, RunReport, UsageSummary
@@ -51,6 +51,8 @@ def _facts(report: GroupReport) -> list[str]:
         "Model": group.model or "as the agent has it",
         "Time limit": f"{group.limits.time_s:g} s",
         "Runner, engine": f"{group.runner}, {group.engine}",
+        **({"Network": f"agents could reach {', '.join(group.terms.network)}"} if group.terms.network else {}),
+        **({"Privileged containers": _privileged(report)} if any(run.privileged for run in report.runs) else {}),
         "Plugins": plugins or "none",
         "Configuration": report.config_digest,
     }
@@ -61,6 +63,13 @@ def _facts(report: GroupReport) -> list[str]:
         kept = sum(run.ledger is not None for run in report.runs)
         facts["Ledgers"] = f"{kept} of {counts.asked} runs, heads together {report.ledgers}"
     return [*(f"- {name}: {markdown(value, 2000)}" for name, value in facts.items())]
+
+
+def _privileged(report: GroupReport) -> str:
+    agents = Counter(run.key.agent for run in report.runs if run.privileged)
+    return (
+        ", ".join(f"{agent} ({runs} run{'s' * (runs > 1)})" for agent, runs in agents.items()) + "; they isolate little"
+    )
 
 
 def _results(report: GroupReport) -> list[str]:

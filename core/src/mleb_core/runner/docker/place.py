@@ -90,8 +90,9 @@ def read_record(layout: RunLayout) -> Record | None:
     """What an earlier harness wrote, or None."""
     try:
         found = json.loads(layout.work_record.read_bytes())
-        place = found["place"] if "place" in found else layout.root  # as it was before places stood elsewhere
-        return Record(int(found["log_start"]), int(found["log_limit"]), str(found["box"]), str(place))
+        numbers = int(found["log_start"]), int(found["log_limit"])
+        # Without a place: of a version that had it in the run's own directory.
+        return Record(*numbers, str(found["box"]), str(found.get("place", layout.root)))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -234,4 +234,4 @@ def _collected(attempt: Attempt, outcome: Outcome) -> Outcome:
         remove_place(layout)
     except OSError as error:
         collector.refuse(layout.work.name, f"cannot be removed: {error.strerror}")
-    return outcome.model_copy(update={"refused": collector.refused})
+    return outcome.model_copy(update={"refused": collector.refused, "privileged": privileged(attempt.job)})
