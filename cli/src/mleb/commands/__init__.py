@@ -19,12 +19,17 @@ class CommandInfo(NamedTuple):
 
 COMMANDS = {
     "eval": CommandInfo("mleb.commands.eval", "Run agents on competitions, grade what they hand in, and report."),
+    "sweep": CommandInfo(
+        "mleb.commands.sweep",
+        "Run a study: named arms from a file, each a run group; a second call does what is left.",
+    ),
     "prepare": CommandInfo("mleb.commands.prepare", "Make the data of competitions ready for agents and graders."),
     "grade": CommandInfo("mleb.commands.grade", "Grade submissions that are listed in a file of JSON lines."),
     "grade-sample": CommandInfo("mleb.commands.grade", "Grade one submission of one competition."),
     "cancel": CommandInfo("mleb.commands.cancel", "Cancel runs of a group while the others go on."),
     "report": CommandInfo("mleb.commands.report", "Show the results of run groups."),
     "compare": CommandInfo("mleb.commands.compare", "Compare two agents, run by run of the same competition and seed."),
+    "view": CommandInfo("mleb.commands.view", "Show run groups in a browser, live while runs go on."),
     "import": CommandInfo(
         "mleb.commands.import_", "Make run groups of another harness's results, in MLE-bench's layout."
     ),

@@ -1,0 +1,66 @@
+"""Figures that rest on statistics: asked of a child process, and kept while nothing changed."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+from mleb.view.index import GroupIndex
+
+__all__ = ["Statistics"]
+
+TIMEOUT_S = 120
+_MOST_KEPT = 32
+_SHARE = 0.1
+"""The largest share of the time in which figures of one kind are computed while runs go on."""
+
+
+class Statistics:
+    """Computes figures and keeps them. Safe to use from many threads; one child process at a time."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, ...], tuple[tuple[int, ...], float, dict[str, Any]]] = {}
+        self._lock = threading.Lock()
+
+    def figures(self, group: GroupIndex) -> dict[str, Any]:
+        """What `mleb report --json` gives of a group beside its runs; {"error": line} where that fails."""
+        return self._ask(("figures", str(group.directory)), (group.version,))
+
+    def compare(self, a: GroupIndex, agent_a: str, b: GroupIndex, agent_b: str) -> dict[str, Any]:
+        """What `mleb compare --json` gives; {"error": line} where that fails."""
+        words = ("compare", str(a.directory), agent_a, str(b.directory), agent_b)
+        return self._ask(words, (a.version, b.version))
+
+    def _ask(self, words: tuple[str, ...], versions: tuple[int, ...]) -> dict[str, Any]:
+        with self._lock:
+            kept = self._kept.get(words)
+            if kept and (kept[0] == versions or time.monotonic() < kept[1]):
+                return kept[2]
+            start = time.monotonic()
+            answer = _child(words)
+            end = time.monotonic()
+            self._kept.pop(words, None)
+            while len(self._kept) >= _MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[words] = (versions, end + (end - start) / _SHARE, answer)
+            return answer
+
+
+def _child(words: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        result = subprocess.run(
+            [sys.executable, "-P", "-m", "mleb.view.child", *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=TIMEOUT_S,
+            start_new_session=True,  # Ctrl-C is the server's to handle
+        )
+        found: dict[str, Any] = json.loads(result.stdout)
+        return found
+    except subprocess.TimeoutExpired:
+        return {"error": f"the figures were not ready after {TIMEOUT_S} seconds; `mleb report` takes its time"}
+    except (OSError, ValueError):
+        return {"error": "the figures could not be computed; `mleb report` says why"}
