@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from mleb_core.errors import UnknownIdError, UsageError
 from mleb_core.gateway import Endpoint, Price, Tokens, providers_from, resolve, usage_in
 from mleb_core.gateway.prices import cost_usd
-from mleb_core.gateway.shapes import tokens_of
+from mleb_core.gateway.shapes import guess, hosted, tokens_of
 from mleb_core.gateway.streams import Assembly, EventCutter
 from mleb_core.testing.model_server import Reply, ToolCall
 from mleb_core.testing.model_shapes import SHAPES
 
-CHAT, RESPONSES, EMBEDDINGS, MESSAGES = Endpoint
+CHAT, RESPONSES, EMBEDDINGS, MESSAGES, COMPLETIONS = Endpoint
 
 
 def test_providers_get_keys_and_addresses_from_the_environment():
@@ -114,9 +114,21 @@ def test_a_stream_however_it_is_cut_gives_the_reply_that_comes_unstreamed(text, 
         expected, message = whole["choices"][0]["message"], got["choices"][0]["message"]
         assert (message.get("content") or None) == expected["content"]
         assert message.get("tool_calls", []) == expected.get("tool_calls", [])
+    elif path == "/v1/completions":
+        assert (got["object"], got["choices"][0]["text"]) == ("text_completion", text)
     else:
         part = "output" if path == "/v1/responses" else "content"
         assert got[part] == whole[part]
+
+
+def test_what_text_completions_may_use_at_most():
+    ask = {"prompt": "x" * 400, "max_tokens": 10, "n": 2, "best_of": 3}
+    assert guess(COMPLETIONS, ask, 400) == Tokens(input=100, output=30)
+    assert guess(COMPLETIONS, {"prompt": ["a", "b", "c"]}, 0).output == 48
+    assert guess(COMPLETIONS, {"prompt": [1, 2, 3]}, 0).output == 16  # one prompt, as tokens
+    assert guess(COMPLETIONS, {"prompt": "a", "max_tokens": 0}, 0).output == 0
+    assert hosted(COMPLETIONS, {"prompt": "kept by the one who asks"}) is None
+    assert hosted(RESPONSES, {"prompt": {"id": "kept at the provider"}}) == "'prompt' in a request"
 
 
 @given(st.binary(max_size=300))

@@ -2,9 +2,10 @@
 
 Beside it stands the submission checker, `POST /validate`; a gateway without models is one alone.
 
-One gateway serves a run group, on the host. It speaks as OpenAI (chat completions, responses, embeddings, models)
-and as Anthropic (messages), streaming or not, on 127.0.0.1 or a unix socket. Each run has a token; its requests are
-checked, counted against budgets, sent to the provider that its model names, priced, and written to transcript.jsonl.
+One gateway serves a run group, on the host. It speaks as OpenAI (chat and text completions, responses, embeddings,
+models) and as Anthropic (messages), streaming or not, on 127.0.0.1 or a unix socket. Each run has a token; its requests
+are checked, counted against budgets, sent to the provider that its model names, priced, and written to
+transcript.jsonl.
 
     from mleb_core.gateway import Budget, Gateway
 
@@ -19,6 +20,7 @@ checked, counted against budgets, sent to the provider that its model names, pri
     shapes.py     usage and errors of each endpoint                 recording.py  record and replay
     serving.py    sockets and connections                           limits.py     what is borne
     open_run.py   a run's state                                     checker.py    is a submission valid?
+    asking.py     a model asked by mleb itself, as audits do
 """
 
 from typing import TYPE_CHECKING, Any

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope
 
 from mleb_core.gateway.limits import GatewayLimits
 from mleb_core.gateway.open_run import OpenRun, Target
-from mleb_core.gateway.providers import CHAT, MESSAGES, Endpoint
+from mleb_core.gateway.providers import CHAT, COMPLETIONS, MESSAGES, Endpoint
 from mleb_core.gateway.shapes import hosted
 
 __all__ = ["Asked", "Refused", "bearer", "check", "drain", "header", "read_body"]
@@ -50,9 +50,9 @@ class Asked:
     """Whether the reply shall be streamed."""
 
     def outgoing(self) -> bytes:
-        """The body for the provider: its name of the model; and in OpenAI's chat streams, usage at the end."""
+        """The body for the provider: its name of the model; and in OpenAI's chat and text streams, usage at the end."""
         body = {**self.body, "model": self.target.name}
-        if self.stream and self.endpoint is CHAT:
+        if self.stream and self.endpoint in (CHAT, COMPLETIONS):
             options = self.body.get("stream_options")
             body["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
         return json.dumps(body).encode()

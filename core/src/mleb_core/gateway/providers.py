@@ -21,9 +21,10 @@ class Endpoint(enum.StrEnum):
     RESPONSES = "/responses"
     EMBEDDINGS = "/embeddings"
     MESSAGES = "/messages"
+    COMPLETIONS = "/completions"
 
 
-CHAT, RESPONSES, EMBEDDINGS, MESSAGES = Endpoint
+CHAT, RESPONSES, EMBEDDINGS, MESSAGES, COMPLETIONS = Endpoint
 
 
 @dataclass(frozen=True)
@@ -74,14 +75,14 @@ def _known() -> list[Provider]:
         keys=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
     )
     return [
-        make("openai", "https://api.openai.com/v1", CHAT, RESPONSES, EMBEDDINGS),
+        make("openai", "https://api.openai.com/v1", CHAT, RESPONSES, EMBEDDINGS, COMPLETIONS),
         make("anthropic", "https://api.anthropic.com/v1", MESSAGES, CHAT),
         google,
         replace(google, id="gemini"),
-        make("openrouter", "https://openrouter.ai/api/v1", CHAT, RESPONSES, EMBEDDINGS, MESSAGES),
+        make("openrouter", "https://openrouter.ai/api/v1", *Endpoint),
         make("groq", "https://api.groq.com/openai/v1", CHAT, RESPONSES),
         make("mistral", "https://api.mistral.ai/v1", CHAT, EMBEDDINGS),
-        make("together", "https://api.together.xyz/v1", CHAT, EMBEDDINGS),
+        make("together", "https://api.together.xyz/v1", CHAT, EMBEDDINGS, COMPLETIONS),
         make("deepseek", "https://api.deepseek.com/v1", CHAT),
     ]
 

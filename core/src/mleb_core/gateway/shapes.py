@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mleb_core.gateway.providers import CHAT, MESSAGES, RESPONSES, Endpoint
+from mleb_core.gateway.providers import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Endpoint
 from mleb_core.gateway.records import Tokens
 
 __all__ = ["error_body", "guess", "hosted", "tokens_of"]
@@ -57,6 +57,11 @@ def guess(endpoint: Endpoint, body: Mapping[str, Any], size: int) -> Tokens:
     if endpoint in (CHAT, RESPONSES, MESSAGES):
         names = ("max_completion_tokens", "max_output_tokens", "max_tokens")
         made = next((_count(body, name) for name in names if _count(body, name)), 4096) * max(1, _count(body, "n"))
+    elif endpoint is COMPLETIONS:
+        given = body.get("prompt")
+        prompts = len(given) if isinstance(given, list) and any(isinstance(one, str | list) for one in given) else 1
+        ways = max(1, _count(body, "n"), _count(body, "best_of"))
+        made = (_count(body, "max_tokens") if "max_tokens" in body else 16) * ways * max(1, prompts)
     return Tokens(input=min(size // BYTES_A_TOKEN, MOST_GUESSED[0]), output=min(made, MOST_GUESSED[1]))
 
 
@@ -72,7 +77,7 @@ def hosted(endpoint: Endpoint, body: Mapping[str, Any]) -> str | None:
     models would lead an agent around its closed network, its budget or its model.
     """
     for name in NEVER:
-        if body.get(name):
+        if body.get(name) and not (name == "prompt" and endpoint is COMPLETIONS):  # elsewhere: one kept at the provider
             return f"{name!r} in a request"
     tools = body.get("tools")
     for tool in tools if isinstance(tools, list) else ():

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from mleb_core.gateway.providers import CHAT, MESSAGES, RESPONSES, Endpoint
+from mleb_core.gateway.providers import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Endpoint
 
 __all__ = ["Assembly", "EventCutter"]
 
@@ -75,7 +75,7 @@ class Assembly:
             return False
         if error := data.get("error"):
             self.error = str(error.get("message") if isinstance(error, dict) else error)
-        if self.endpoint is CHAT:
+        if self.endpoint in (CHAT, COMPLETIONS):
             return self._chat(data)
         if self.endpoint is MESSAGES:
             self._message(data)
@@ -140,6 +140,9 @@ class Assembly:
             return {**self.whole, **cut}
         if self.endpoint is MESSAGES:
             return {**self.whole, "content": [_block(part) for part in parts.values()]} if self.whole or parts else {}
+        if self.endpoint is COMPLETIONS:
+            texts = [{"index": key[0], **part} for key, part in parts.items()]
+            return {**self.whole, "object": "text_completion", "choices": texts} if self.whole or texts else {}
         choices = [_choice(key[0], part) for key, part in parts.items()]
         return {**self.whole, "object": "chat.completion", "choices": choices} if self.whole or choices else {}
 

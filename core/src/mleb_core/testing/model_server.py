@@ -4,9 +4,10 @@
     with ModelServer(script) as server:
         os.environ["OPENAI_BASE_URL"] = f"{server.url}/v1"
 
-It answers POST /v1/chat/completions, /v1/responses, /v1/messages (plain and streamed) with the next entry of the
-script, POST /v1/embeddings with vectors that depend on the text alone, and GET /v1/models. A script may also be a
-function of the request. `python -m mleb_core.testing.model_server` serves one reply for ever in a process of its own.
+It answers POST /v1/chat/completions, /v1/completions, /v1/responses, /v1/messages (plain and streamed) with the next
+entry of the script, POST /v1/embeddings with vectors that depend on the text alone, and GET /v1/models. A script may
+also be a function of the request. `python -m mleb_core.testing.model_server` serves one reply for ever in a process of
+its own.
 Standard library only.
 """
 
@@ -63,6 +64,9 @@ class Reply:
     """Seconds before the first byte."""
     pause_s: float = 0.0
     """Seconds between the events of a stream."""
+    logprobs: Sequence[tuple[str, float | None]] | None = None
+    """Tokens with their natural log-probabilities, told by plain chat and text completions to who asks for them; of
+    text completions they are those of the prompt as well, where it is echoed. None: they are not told."""
     cut_after: int | None = None
     """Drop the connection after so many events of a stream, or in the middle of a plain reply."""
 

@@ -93,7 +93,12 @@ def _chat(asked: Mapping[str, Any], reply: "Reply", used: int, made: int) -> dic
     message: dict[str, Any] = {"role": "assistant", "content": reply.text or None}
     if reply.tools:
         message["tool_calls"] = _chat_calls(reply)
-    choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if reply.tools else "stop"}
+    choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": "tool_calls" if reply.tools else "stop"}
+    if asked.get("logprobs") and reply.logprobs is not None:
+        told: list[dict[str, Any]] = [
+            {"token": token, "logprob": value, "top_logprobs": []} for token, value in reply.logprobs
+        ]
+        choice["logprobs"] = {"content": told}
     whole = {
         "id": "chatcmpl-scripted",
         "object": "chat.completion",
@@ -120,6 +125,31 @@ def _chat_events(asked: Mapping[str, Any], reply: "Reply", used: int, made: int)
         for part in (text[: len(text) // 2], text[len(text) // 2 :]):
             yield chunk({"tool_calls": [{"index": index, "function": {"arguments": part}}]})
     yield chunk({}, "tool_calls" if reply.tools else "stop")
+    if reply.usage and (asked.get("stream_options") or {}).get("include_usage"):
+        yield _sse({**base, "choices": [], "usage": _chat_usage(reply, used, made)})
+    yield _sse("[DONE]")
+
+
+# Text completions
+
+
+def _text(asked: Mapping[str, Any], reply: "Reply", used: int, made: int) -> dict[str, Any]:
+    echoed = str(asked.get("prompt")) if asked.get("echo") else ""
+    choice: dict[str, Any] = {"index": 0, "text": echoed + reply.text, "finish_reason": "stop", "logprobs": None}
+    if asked.get("logprobs") is not None and reply.logprobs is not None:
+        tokens = [token for token, _ in reply.logprobs]
+        offsets = [sum(map(len, tokens[:index])) for index in range(len(tokens))]
+        values = [value for _, value in reply.logprobs]
+        choice["logprobs"] = {"tokens": tokens, "token_logprobs": values, "text_offset": offsets}
+    whole = {"id": "cmpl-scripted", "object": "text_completion", "created": 0, "model": asked.get("model")}
+    return {**whole, "choices": [choice]} | ({"usage": _chat_usage(reply, used, made)} if reply.usage else {})
+
+
+def _text_events(asked: Mapping[str, Any], reply: "Reply", used: int, made: int) -> Iterator[bytes]:
+    base = {"id": "cmpl-scripted", "object": "text_completion", "created": 0, "model": asked.get("model")}
+    for piece in _pieces(reply):
+        yield _sse({**base, "choices": [{"index": 0, "text": piece, "finish_reason": None}]})
+    yield _sse({**base, "choices": [{"index": 0, "text": "", "finish_reason": "stop"}]})
     if reply.usage and (asked.get("stream_options") or {}).get("include_usage"):
         yield _sse({**base, "choices": [], "usage": _chat_usage(reply, used, made)})
     yield _sse("[DONE]")
@@ -258,6 +288,7 @@ def _message_events(asked: Mapping[str, Any], reply: "Reply", used: int, made: i
 
 SHAPES: dict[str, Shape] = {
     "/v1/chat/completions": Shape(_chat, _chat_events),
+    "/v1/completions": Shape(_text, _text_events),
     "/v1/responses": Shape(_response, _response_events),
     "/v1/messages": Shape(_message, _message_events),
 }
