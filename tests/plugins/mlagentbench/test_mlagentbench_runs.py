@@ -45,6 +45,8 @@ def test_a_solution_is_written_debugged_and_handed_in(run_whole, scripts, regist
             Failure(429, retry_after=0),
             Failure(500),  # the gateway asks again
             step("Execute Script", script="ridge.py"),
+            step("Write File", file="check.sh", content="sh ../validate_submission.sh submission/submission.csv"),
+            step("Execute Script", script="check.sh"),
         ],
         [f"Here it is:\n```python\n{scripts.PROGRAM}```\n"],
     )
@@ -57,26 +59,29 @@ def test_a_solution_is_written_debugged_and_handed_in(run_whole, scripts, regist
     assert reached and run.competition_report.medal == reached[0]
     assert log.startswith("mlagentbench: mleb's own implementation of MLAgentBench's research agent")
     assert "at most 2000 steps with lab/small" in log.splitlines()[0]
-    assert log.splitlines()[-1] == "mlagentbench: it gave its final answer after 7 steps; submission.csv is handed in"
+    assert log.splitlines()[-1] == "mlagentbench: it gave its final answer after 9 steps; submission.csv is handed in"
     steps = [json.loads(line) for line in (layout.logs / "steps.jsonl").read_text().splitlines()]
-    assert [one["step"] for one in steps] == [1, 2, 3, 4, 5, 6, 7]
+    assert [one["step"] for one in steps] == [*range(1, 10)]
     assert "train.csv" in steps[0]["observation"] and "Root mean squared error" in steps[1]["observation"]
     assert "NameError: name 'Rigde' is not defined" in steps[3]["observation"]
     assert "exit code 1" in steps[3]["observation"]
     assert "-model = make_pipeline(StandardScaler(), Rigde())" in steps[4]["observation"]
     assert "RMSE: " in steps[5]["observation"] and "exit code 0" in steps[5]["observation"]
+    assert "Submission is valid." in steps[7]["observation"]
     assert (layout.code / "ridge.py").read_text() == scripts.PROGRAM
     assert (layout.logs / "research_log.md").read_text().splitlines() == [
         "[Step 1] It went well.",
         "[Step 2] It went well.",
         "[Step 3] It went well.",
+        "[Step 4] It went well.",
+        "[Step 5] It went well.",
     ]
     usage = json.loads(layout.usage.read_text())
-    assert usage["requests"] == 7 + 1 + 3  # steps, an edit, entries of the research log
-    assert (run.usage.steps, run.usage.step_unit, run.usage.steps_told) == (7, "steps", True)
+    assert usage["requests"] == 9 + 1 + 5  # steps, an edit, entries of the research log
+    assert (run.usage.steps, run.usage.step_unit, run.usage.steps_told) == (9, "steps", True)
     prompt = scripts.prompt_of(asked[0])
     assert "./submission/submission.csv" in prompt and "Root mean squared error" in prompt
-    assert str(layout.root) not in prompt.replace(str(layout.work_validate), "")
+    assert "`sh ../validate_submission.sh FILE`" in prompt and str(layout.root) not in prompt
 
 
 def test_a_reached_budget_ends_it_with_what_it_has(run_whole, scripts):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mleb_core.agent import Environment, Image, Launch, LaunchContext
 from mleb_core.errors import UsageError
+from mleb_core.scaffolding import model_of, settings_of
 
 if TYPE_CHECKING:
     from mleb_aide.settings import Settings
@@ -95,10 +96,9 @@ class Aide:
         Raises:
             UsageError: an unknown variant, a variant and a model, or neither.
         """
-        code, feedback = _models(context)
-        settings = self.settings_type.model_validate(dict(context.settings)).model_dump()
-        if context.step_limit is not None:
-            settings["steps"] = min(settings["steps"], context.step_limit)
+        code = model_of(self, context, VARIANTS)
+        feedback = code if context.model is not None else REVIEWER
+        settings = settings_of(self, context)
         role, temperatures = settings.pop("role"), (settings.pop("code_temp"), settings.pop("feedback_temp"))
         settings["models"] = {
             stage: {
@@ -121,22 +121,6 @@ class Aide:
         files[f"{PROGRAM}/__main__.py"] = (program / "__main__.py").read_bytes()
         argv = [context.python, str(context.paths.home / PROGRAM)]
         return Launch(argv, env={"AIDE_SETTINGS": json.dumps(settings)}, files=files)
-
-
-def _models(context: LaunchContext) -> tuple[str, str]:
-    """Names of the models that write and review."""
-    known = ", ".join(f"aide/{variant}" for variant in VARIANTS)
-    if context.variant is not None and context.variant not in VARIANTS:
-        raise UsageError(f"no variant aide/{context.variant}; there are {known}, or use aide --model PROVIDER/NAME")
-    if context.variant is not None and context.model is not None:
-        raise UsageError(
-            f"aide/{context.variant} stands for {VARIANTS[context.variant]}; for {context.model} use plain aide"
-        )
-    if context.model is not None:
-        return context.model, context.model
-    if context.variant is None:
-        raise UsageError(f"the agent aide needs a model; use --model PROVIDER/NAME, or one of {known}")
-    return VARIANTS[context.variant], REVIEWER
 
 
 def _lines(name: str) -> tuple[str, ...]:

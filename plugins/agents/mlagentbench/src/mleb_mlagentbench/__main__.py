@@ -66,6 +66,8 @@ def task(settings: dict[str, float]) -> str:
     text = Path(os.environ["MLEB_INSTRUCTIONS"]).read_text(encoding="utf-8", errors="replace")
     for name in sorted(PLACES, key=lambda name: -len(os.environ[name])):
         text = text.replace(os.environ[name], PLACES[name])
+    # Where there is no container around it: its path would tell which competition this is.
+    text = text.replace(f"{os.environ['HOME']}/validate_submission.sh", "../validate_submission.sh")
     description = Path(os.environ["MLEB_DATA"], "description.md").read_text(encoding="utf-8", errors="replace")
     hours = settings["script_s"] / 3600
     note = NOTE.format(script_s=f"{hours:.3g} hours" if hours >= 1 else f"{settings['script_s']:g} seconds")
