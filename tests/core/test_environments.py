@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from mleb_core.agent import Environment, environment_of
-from mleb_core.environments import cache_dir, check_environment, ensure_environment, python_for
+from mleb_core.environments import _base_python, cache_dir, check_environment, ensure_environment, python_for
 from mleb_core.errors import PluginError, RunnerError
 
 HERE = sys.version_info[:2]
@@ -93,10 +93,33 @@ def test_a_python_that_fits_is_looked_for(cache, monkeypatch, tmp_path):
     (shims / f"python{other[0]}.{other[1] + 1}").write_text("#!/bin/sh\nexit 127\n")
     (shims / f"python{other[0]}.{other[1] + 1}").chmod(0o755)
     monkeypatch.setenv("PATH", str(shims))
+    for name in ("PYENV_ROOT", "UV_PYTHON_INSTALL_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "empty"))
     with pytest.raises(RunnerError, match="none is here"):
         check_environment(Environment("new", ["tinylib==1.0"], least=other, most=(other[0], other[1] + 1)))
     check_environment(Environment("running", ["tinylib==1.0"], **RUNNING))
     assert not cache.exists()
+
+
+@pytest.mark.parametrize(("variable", "folder"), [("PYENV_ROOT", "versions"), ("UV_PYTHON_INSTALL_DIR", "")])
+def test_a_python_of_pyenv_or_uv_is_found(cache, monkeypatch, tmp_path, variable, folder):
+    monkeypatch.setenv("PATH", "/nowhere")
+    for name in ("PYENV_ROOT", "UV_PYTHON_INSTALL_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    other = (HERE[0], HERE[1] + 40)
+    wanted = Environment("new", ["tinylib==1.0"], least=other, most=other)
+    with pytest.raises(RunnerError, match="none is here"):
+        check_environment(wanted)
+    # It says of itself what its place promises, as an interpreter of another version than this one cannot be had here.
+    for patch in (9, 10):
+        program = (
+            tmp_path / variable / folder / f"{other[0]}.{other[1]}.{patch}" / "bin" / f"python{other[0]}.{other[1]}"
+        )
+        program.parent.mkdir(parents=True)
+        program.write_text(f"#!/bin/sh\necho {other[0]} {other[1]} {tmp_path}/{patch}\n")
+        program.chmod(0o755)
+    check_environment(wanted)
+    assert _base_python(wanted) == str(tmp_path / "10")
 
 
 @pytest.mark.parametrize("line", ["tinylib", "tinylib>=1", "--no-index", "a==1\nb"])

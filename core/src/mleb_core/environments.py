@@ -120,10 +120,13 @@ def _whole(home: Path, python: Path) -> bool:
 
 
 def _base_python(environment: Environment) -> str:
-    """The interpreter to make an environment with: the running one if it fits, else the newest on PATH that does."""
+    """The interpreter to make an environment with: the running one if it fits, else the newest on PATH that does, else
+    the newest that pyenv or uv has put on this machine.
+    """
     least, most = environment.least, environment.most
+    names = [f"python{least[0]}.{minor}" for minor in range(most[1], least[1] - 1, -1)]
     candidates = [sys.executable] if least <= sys.version_info[:2] <= most else []
-    candidates += [f"python{least[0]}.{minor}" for minor in range(most[1], least[1] - 1, -1)]
+    candidates += [*names, *(path for name in names for path in _put_here(name))]
     broken = ""
     for name in candidates:
         found = _probe(name)
@@ -134,8 +137,21 @@ def _base_python(environment: Environment) -> str:
     raise RunnerError(
         f"{environment.name} needs Python {wanted}, and none is here"
         + (f" that can make virtual environments ({broken})" if broken else "")
-        + f"; install one so that python{most[0]}.{most[1]} is on PATH, or use --runner docker"
+        + f"; install one so that python{most[0]}.{most[1]} is on PATH (or with pyenv or uv), or use --runner docker"
     )
+
+
+def _put_here(name: str) -> list[str]:
+    """Interpreters of this name, such as `python3.12`, in the places of pyenv and uv, newest first."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser() / "versions"
+    data = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser()
+    uv = Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or data / "uv" / "python").expanduser()
+
+    def age(path: Path) -> list[int]:
+        return [int(number) for number in re.findall(r"\d+", path.parents[1].name)[:3]]
+
+    found = [path for place in (pyenv, uv) for path in place.glob(f"*/bin/{name}") if os.access(path, os.X_OK)]
+    return [str(path) for path in sorted(found, key=age, reverse=True)]
 
 
 def _probe(name: str) -> tuple[tuple[int, int], str] | str | None:
