@@ -4,9 +4,9 @@ import time
 import pytest
 
 from mleb_core.errors import UsageError
+from mleb_core.run_code.sources import Source
 from mleb_plagiarism.compare import compare
 from mleb_plagiarism.corpus import index_path, open_corpus
-from mleb_plagiarism.sources import Source
 
 
 def test_broken_notebooks_are_notes(references, solutions, ways):

@@ -1,8 +1,8 @@
 import json
 
+from mleb_core.run_code.of_run import code_of_run
 from mleb_plagiarism.compare import compare_run
 from mleb_plagiarism.corpus import open_corpus
-from mleb_plagiarism.run_code import code_of_run
 
 
 def reply_line(reply):

@@ -2,10 +2,10 @@ import itertools
 
 import pytest
 
+from mleb_core.run_code.sources import Source, read_code
 from mleb_plagiarism.compare import THRESHOLD, compare
 from mleb_plagiarism.corpus import open_corpus
 from mleb_plagiarism.passages import side_by_side
-from mleb_plagiarism.sources import Source, read_code
 
 NAMES = ("boosting", "forest", "network", "pipeline")
 

@@ -1,6 +1,5 @@
 """How much of a run's code stands in public solutions.
 
-sources.py   the code of a run or of a file: scripts, notebooks, journals, snippets in transcripts
 lexer.py     Python as tokens, broken Python too
 tokens.py    normalised tokens: what renaming and reformatting leave as it is
 winnow.py    fingerprints of a row of tokens (Schleimer, Wilkerson and Aiken 2003)

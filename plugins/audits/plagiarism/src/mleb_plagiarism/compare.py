@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mleb_core.layout import RunLayout
+from mleb_core.run_code.of_run import code_of_run
+from mleb_core.run_code.sources import Source
 from mleb_plagiarism.corpus import Corpus, Reference
 from mleb_plagiarism.passages import Passage, passages
-from mleb_plagiarism.run_code import code_of_run
-from mleb_plagiarism.sources import Source
 from mleb_plagiarism.tokens import normalised
 from mleb_plagiarism.winnow import Hashes, fingerprints
 

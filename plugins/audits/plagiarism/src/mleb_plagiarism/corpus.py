@@ -20,8 +20,8 @@ import numpy.typing as npt
 from mleb_core.environments import cache_dir
 from mleb_core.errors import UsageError
 from mleb_core.layout import write_whole
+from mleb_core.run_code.sources import LANGUAGES, Source, Unreadable, files_below, read_code
 from mleb_plagiarism.families import families
-from mleb_plagiarism.sources import LANGUAGES, Source, Unreadable, files_below, read_code
 from mleb_plagiarism.tokens import VERSION, normalised
 from mleb_plagiarism.winnow import WINDOW, Hashes, K, fingerprints
 

@@ -6,7 +6,7 @@ from itertools import zip_longest
 
 import numpy as np
 
-from mleb_plagiarism.sources import Source
+from mleb_core.run_code.sources import Source
 from mleb_plagiarism.tokens import Tokens, normalised
 from mleb_plagiarism.winnow import GUARANTEED, Hashes, K, grams
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mleb_core.layout import RunLayout
-from mleb_plagiarism.sources import Source, Unreadable, code_in_json, files_below, read_code
+from mleb_core.run_code.sources import Source, Unreadable, code_in_json, files_below, read_code
 
 __all__ = ["code_of_run"]
 
