@@ -18,7 +18,7 @@ FLOORS = [
     ["ledger"],
     ["gateway"],
     ["instructions", "obfuscate", "grading.read", "grading.table", "grading"],
-    ["hookspecs", "runner", "engine", "report"],
+    ["hookspecs", "runner", "engine", "report", "observing.protocol"],
     ["plugins"],
     ["registry"],
     ["selection"],
@@ -26,7 +26,7 @@ FLOORS = [
     ["kaggle"],
     ["prepare", "grading.worker"],
     ["ledger_facts", "faults"],
-    ["services", "data_watch"],
+    ["services", "data_watch", "observing"],
     ["attempt"],
     ["execute", "group_dir"],
     ["planning"],
@@ -95,6 +95,7 @@ def test_plugins_import_core_only(plugin):
 
 
 HEAVY = {"pandas", "numpy", "sklearn", "scipy", "pydantic", "rich", "typer", "docker", "ray", "PIL", "cv2"}
+HEAVY |= {"wandb", "mlflow"}
 
 
 @pytest.mark.parametrize("plugin", sorted(PLUGINS))

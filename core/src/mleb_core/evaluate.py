@@ -13,7 +13,9 @@ from mleb_core.execute import Executor
 from mleb_core.grading.pool import GradingPool
 from mleb_core.group_dir import create_group, held, is_reported
 from mleb_core.layout import GroupLayout, remove_unfinished
+from mleb_core.observing.relay import Observing
 from mleb_core.planning import EvalRequest, plan, plan_resume, unsettled
+from mleb_core.plugins import OBSERVER_S
 from mleb_core.prepare import data_digest, prepare
 from mleb_core.registry import Registry
 from mleb_core.report.build import group_report
@@ -138,30 +140,47 @@ def carry_out(
     stop = stop or Stop()
     engine, runner = registry.engine(group.engine), registry.runner(group.runner)
     layout = GroupLayout(directory)
-    with (
-        held(directory),
-        GradingPool(workers=min(workers, 4)) as pool,
-        Services(group, layout, runner) as services,
-    ):
-        remove_unfinished(directory)
-        keys = find_keys()  # only now: a harness that has just let go may have finished some
-        if whole and keys and not all(vars(runner.isolation).values()):
-            gaps = ", ".join(name for name, kept in vars(runner.isolation).items() if not kept)
-            notice(f"runner {runner.id} does not isolate agents ({gaps}); use it for code that you trust")
-        if keys and not runner.isolation.files:
-            for agent in dict.fromkeys(key.agent for key in keys):  # now, so that no run's time goes by meanwhile
-                python_for(registry.scaffold(agent)[0], group.settings, notice)
-        executor = Executor(group, layout, registry, pool, services, on_change)
-        try:
-            for _ in engine.spread(keys, executor, workers=workers, stop=stop):
-                pass
-        finally:
-            with contextlib.suppress(OSError):  # links only; the next harness tries again
-                remove_tree(layout.spares)
-        report = group_report(*collect_group(directory), directory=directory)
-        if keys or not is_reported(directory, report):
-            write_group_reports(directory, report)
-    if whole and not stop.is_set():
-        for failure in registry.manager.observe("mleb_run_group_finished", run_group=group, report=report):
-            notice(failure)
+    with Observing(group, layout, notice) as observing:
+        with (
+            held(directory),
+            GradingPool(workers=min(workers, 4)) as pool,
+            Services(group, layout, runner) as services,
+        ):
+            remove_unfinished(directory)
+            keys = find_keys()  # only now: a harness that has just let go may have finished some
+            if whole and keys and not all(vars(runner.isolation).values()):
+                gaps = ", ".join(name for name, kept in vars(runner.isolation).items() if not kept)
+                notice(f"runner {runner.id} does not isolate agents ({gaps}); use it for code that you trust")
+            if keys and not runner.isolation.files:
+                for agent in dict.fromkeys(key.agent for key in keys):  # now, so that no run's time goes by meanwhile
+                    python_for(registry.scaffold(agent)[0], group.settings, notice)
+            if whole and keys:
+                observing.start()
+            told = _both(observing.changed, on_change)
+            executor = Executor(group, layout, registry, pool, services, told)
+            try:
+                for _ in engine.spread(keys, executor, workers=workers, stop=stop):
+                    pass
+            finally:
+                with contextlib.suppress(OSError):  # links only; the next harness tries again
+                    remove_tree(layout.spares)
+            report = group_report(*collect_group(directory), directory=directory)
+            if keys or not is_reported(directory, report):
+                write_group_reports(directory, report)
+        finished = whole and not stop.is_set()
+        if finished:
+            for failure in registry.manager.observe(
+                "mleb_run_group_finished", within_s=OBSERVER_S, run_group=group, report=report
+            ):
+                notice(failure)
+        observing.end(finished=finished)
     return report
+
+
+def _both(first: OnChange, second: OnChange | None) -> OnChange:
+    def told(run: Run) -> None:
+        first(run)
+        if second is not None:
+            second(run)
+
+    return told

@@ -30,6 +30,7 @@ from mleb_core.grading.pool import GradingPool
 from mleb_core.layout import GroupLayout, RunLayout, remove_unfinished, write_whole
 from mleb_core.ledger import Ledger
 from mleb_core.ledger_facts import record_end, record_graded, record_report
+from mleb_core.plugins import OBSERVER_S
 from mleb_core.registry import Registry
 from mleb_core.report.build import competition_report, human_scores, resource_summary, run_report
 from mleb_core.report.load import OtherVersionError, parse_model
@@ -283,7 +284,7 @@ class Executor:
         return run
 
     def _observe(self, layout: RunLayout, hook: str, **arguments: Any) -> None:
-        for failure in self.registry.manager.observe(hook, **arguments):
+        for failure in self.registry.manager.observe(hook, within_s=OBSERVER_S, **arguments):
             append_event(layout.events, "observer_failed", message=failure)
 
 

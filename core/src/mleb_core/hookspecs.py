@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mleb_core.competition import Competition
     from mleb_core.engine.protocol import Engine
     from mleb_core.grading.protocol import Grader
+    from mleb_core.observing.protocol import Observer
     from mleb_core.report.models import GroupReport, RunReport
     from mleb_core.run import Run, RunGroup
     from mleb_core.runner.protocol import Runner
@@ -67,10 +68,22 @@ def mleb_register_engines() -> "Iterable[Engine]":
 
 
 @hookspec
+def mleb_register_observers() -> "Iterable[Observer]":
+    """Observers that the plugin brings: each tells another system of a run group where a user asks for it with
+    `--observe ID`. Fires once, when ids are first looked up. Since 0.1.
+
+    An observer works in a process of its own: whatever it takes or breaks touches no run. The hooks below are for what
+    is quick and always wanted.
+    """
+    return ()
+
+
+@hookspec
 def mleb_run_started(run: "Run") -> None:
     """A run is about to start its agent. Fires in the harness, in the run's thread. Since 0.1.
 
-    An observer that raises is recorded in the run's events and stops nothing.
+    One that raises, or takes longer than 30 s, is recorded in the run's events and stops nothing; one that took too
+    long is not called again by this process.
     """
 
 
@@ -78,13 +91,16 @@ def mleb_run_started(run: "Run") -> None:
 def mleb_run_finished(run: "Run", result: "RunReport") -> None:
     """A run has ended and its report is on disk. Fires once a run, in the run's thread. Since 0.1.
 
-    An observer that raises is recorded in the run's events and loses nothing.
+    One that raises or takes too long is treated as by `mleb_run_started`.
     """
 
 
 @hookspec
 def mleb_run_group_finished(run_group: "RunGroup", report: "GroupReport") -> None:
-    """All runs of a group have ended and the group's report is on disk. Fires once a launch. Since 0.1."""
+    """All runs of a group have ended and the group's report is on disk. Fires once a launch. Since 0.1.
+
+    One that raises or takes too long is told to the user.
+    """
 
 
 @hookspec

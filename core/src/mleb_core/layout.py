@@ -379,6 +379,22 @@ class GroupLayout:
         """Where agents in containers work, each in a directory whose name says nothing; gone with the last of them."""
         return self.root / ".places"
 
+    def observer(self, id: str) -> Path:
+        """What an observer keeps, below a directory where nothing is taken for a run."""
+        return self.root / "observers" / id
+
+    def observer_log(self, id: str) -> Path:
+        """What an observer's process printed."""
+        return self.observer(id) / "output.log"
+
+    def observer_failures(self, id: str) -> Path:
+        """The calls of an observer that failed, a JSON object a line."""
+        return self.observer(id) / "failures.jsonl"
+
+    def observer_told(self, id: str) -> Path:
+        """The attempts of runs that an observer has told of, a JSON object a line."""
+        return self.observer(id) / "told.jsonl"
+
     def run(self, competition: str, agent: str, seed: int) -> RunLayout:
         """The directory of one run; `/` in an agent id becomes `__`, and no two agents share a directory."""
         parts = agent.split("/")

@@ -61,8 +61,12 @@ class EvalRequest:
     """What one run may use."""
     terms: Terms = field(default_factory=Terms)
     """What runs may reach, and what is kept of them."""
+    observers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Observers that tell other systems of the group, by id, with their settings."""
     prepare: bool = True
     """Make data that needs no download where it is missing."""
+    name: str | None = None
+    """Name of the group's directory, which must be free; None: after time and agents."""
 
 
 def plan(request: EvalRequest, registry: Registry) -> RunGroup:
@@ -104,9 +108,10 @@ def plan(request: EvalRequest, registry: Registry) -> RunGroup:
         if competition.label not in digests and not (request.prepare and competition.spec.source.kind == "python"):
             require_prepared(competition, request.data_dir)
     registry.engine(request.engine)
+    observers = {id: checked_observer(registry, id, given) for id, given in request.observers.items()}
     created = now()
     group = RunGroup(
-        name=group_name("+".join(request.agents)[:100], created),
+        name=request.name or group_name("+".join(request.agents)[:100], created),
         created_at=created,
         competitions=tuple(competition.label for competition in competitions),
         agents=request.agents,
@@ -121,6 +126,7 @@ def plan(request: EvalRequest, registry: Registry) -> RunGroup:
         limits=request.limits,
         terms=request.terms,
         data_dir=str(request.data_dir.absolute()),
+        observers=observers,
         plugins=plugin_versions(registry),
         digests=digests,
     )
@@ -157,6 +163,8 @@ def plan_resume(directory: Path, registry: Registry) -> tuple[RunGroup, list[Run
     for agent in group.agents:
         checked_settings(registry, agent, group.settings)
     registry.engine(group.engine)
+    for id, given in group.observers.items():
+        checked_observer(registry, id, given)
     keys = unsettled(directory, group)
     if keys:
         check_launches(group, registry)
@@ -189,6 +197,31 @@ def checked_settings(registry: Registry, agent: str, settings: Mapping[str, Any]
         return {}
     model = validated(agent, settings_type, settings)
     checked: dict[str, Any] = model.model_dump(mode="json", exclude_unset=True)
+    return checked
+
+
+def checked_observer(registry: Registry, id: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """An observer's settings, validated by its `settings_type`; and whether it can work here.
+
+    Raises:
+        UsageError: no such observer, a setting that is unknown or wrong, or it cannot work here.
+        PluginError: the plugin that brings it does not work.
+    """
+    from pydantic import ValidationError
+
+    observer = registry.observer(id)
+    settings_type = getattr(observer, "settings_type", None)
+    checked: dict[str, Any] = {}
+    if settings_type is None and settings:
+        raise UsageError(f"observer {id} has no settings, got {', '.join(settings)}")
+    if settings_type is not None:
+        try:
+            checked = settings_type.model_validate(dict(settings)).model_dump(mode="json", exclude_unset=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            name = ".".join(map(str, (id, *first["loc"])))
+            raise UsageError(f"observer setting {name}: {first['msg']}") from None
+    observer.check(checked)
     return checked
 
 

@@ -10,7 +10,8 @@ does the same, takes longer to import than all the rest of `mleb list` takes, an
 import inspect
 import os
 import sys
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +23,10 @@ import pluggy
 from mleb_core import hookspecs
 from mleb_core.errors import PluginError
 
-__all__ = ["LoadedPlugin", "PluginManager", "load_plugins"]
+__all__ = ["OBSERVER_S", "LoadedPlugin", "PluginManager", "load_plugins"]
+
+OBSERVER_S = 30.0
+"""Seconds that an observing hook of a plugin may hold up a run."""
 
 
 @dataclass
@@ -51,6 +55,7 @@ class PluginManager:
         self.pluggy.add_hookspecs(hookspecs)
         self.plugins: list[LoadedPlugin] = []
         self._objects: dict[int, Any] = {}
+        self._stuck: set[str] = set()
 
     @property
     def hook(self) -> Any:
@@ -81,18 +86,32 @@ class PluginManager:
                 record.error = f"{hook} failed: {_one_line(error)}"
         return collected
 
-    def observe(self, hook: str, **arguments: Any) -> list[str]:
+    def observe(self, hook: str, *, within_s: float | None = None, **arguments: Any) -> list[str]:
         """Call an observer hook on each plugin by itself.
 
+        Args:
+            hook: its name.
+            within_s: seconds that each may take; one that takes longer is left to itself, in a thread that does not
+                outlive the process, and not called again. None: as long as it likes, in the caller's thread.
+            arguments: the hook's.
+
         Returns:
-            One line for each observer that raised.
+            One line for each observer that raised or took too long.
         """
         failures = []
         for implementation in getattr(self.hook, hook).get_hookimpls():
+            plugin, call = str(implementation.plugin_name), implementation.function
+            values = [arguments[name] for name in implementation.argnames]
+            if plugin in self._stuck:
+                continue
             try:
-                implementation.function(*(arguments[name] for name in implementation.argnames))
+                if within_s is None:
+                    call(*values)
+                elif not _within(within_s, call, values):
+                    self._stuck.add(plugin)
+                    failures.append(f"plugin {plugin}: {hook} took longer than {within_s:g} s and is not called again")
             except Exception as error:
-                failures.append(f"plugin {implementation.plugin_name}: {hook} failed: {_one_line(error)}")
+                failures.append(f"plugin {plugin}: {hook} failed: {_one_line(error)}")
         return failures
 
     def check(self, name: str) -> None:
@@ -254,6 +273,24 @@ def _unmarked_hooks(plugin: Any) -> list[str]:
         and getattr(getattr(plugin, name), marker, None) is None
         and member is not None
     ]
+
+
+def _within(seconds: float, call: Callable[..., Any], values: list[Any]) -> bool:
+    """Call in another thread; whether it came to an end in time. Raises what it raised, SystemExit as an error."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            call(*values)
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not raised:
+        return not thread.is_alive()
+    raise raised[0] if isinstance(raised[0], Exception) else RuntimeError(_one_line(raised[0])) from raised[0]
 
 
 def _one_line(error: BaseException) -> str:

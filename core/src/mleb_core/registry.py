@@ -14,6 +14,7 @@ from mleb_core.plugins import LoadedPlugin, PluginManager, load_plugins
 if TYPE_CHECKING:
     from mleb_core.engine.protocol import Engine
     from mleb_core.grading.protocol import Grader
+    from mleb_core.observing.protocol import Observer
     from mleb_core.runner.protocol import Runner
 
 __all__ = ["SPLIT_ALIASES", "Registry"]
@@ -70,6 +71,13 @@ class Registry:
         from mleb_core.engine.protocol import Engine
 
         return self._collect("engine", "mleb_register_engines", Engine, (LocalEngine(),))
+
+    @cached_property
+    def observers(self) -> "Mapping[str, Observer]":
+        """By id."""
+        from mleb_core.observing.protocol import Observer
+
+        return self._collect("observer", "mleb_register_observers", Observer)
 
     @property
     def splits(self) -> Mapping[str, tuple[str, ...]]:
@@ -147,13 +155,18 @@ class Registry:
         engine: Engine = self._get("engine", self.engines, id)
         return engine
 
+    def observer(self, id: str) -> "Observer":
+        """An observer by id; raises as `grader`."""
+        observer: Observer = self._get("observer", self.observers, id)
+        return observer
+
     def owner(self, kind: str, id: str) -> LoadedPlugin | None:
         """The plugin that registered an id of a kind ("competition", "agent", ...); None for core's own."""
         return self._owners.get((kind, id))
 
     def load_all(self) -> None:
         """Collect every kind, so that each plugin's record holds the errors that only show then."""
-        for kind in ("competitions", "scaffolds", "graders", "runners", "engines"):
+        for kind in ("competitions", "scaffolds", "graders", "runners", "engines", "observers"):
             getattr(self, kind)
 
     def _collect(self, kind: str, hook: str, protocol: type, own: Iterable[Any] = ()) -> dict[str, Any]:

@@ -243,6 +243,8 @@ class RunGroup(Frozen):
     """What runs may reach, and what is kept of them; the default is that of groups from before there were terms."""
     data_dir: str
     """Where the data was."""
+    observers: dict[str, dict[str, Any]] = {}
+    """Observers that tell other systems of the group, by id, with their settings. They hold no keys."""
     plugins: dict[str, str] = {}
     """Distributions in use, with versions."""
     digests: dict[str, str] = {}

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mleb_core.registry import Registry
     from mleb_core.report.models import GroupReport
 
-__all__ = ["parse_settings", "register"]
+__all__ = ["fell_short", "parse_observers", "parse_settings", "register"]
 
 WITH_RESUME = {"resume", "workers", "dry_run", "as_json", "config"}
 """Options that can stand beside --resume: a group that goes on keeps all the rest."""
@@ -115,6 +115,14 @@ def eval_command(  # noqa: PLR0917
     retries: Annotated[
         int, option("--retries", help="Further attempts after a failure that is not the agent's.", min=0, metavar="N")
     ] = 2,
+    observers: Annotated[
+        list[str] | None,
+        option("--observe", help="Tell another system of the runs (`mleb list observers`); repeatable.", metavar="ID"),
+    ] = None,
+    observer_settings: Annotated[
+        list[str] | None,
+        option("--observe-set", help="A setting of an observer, ID.KEY=VALUE; may be repeated.", metavar="KEY=VALUE"),
+    ] = None,
     resume: Annotated[
         Path | None, option("--resume", help="Go on with a run group that was cut off.", metavar="GROUP_DIR")
     ] = None,
@@ -177,6 +185,7 @@ def eval_command(  # noqa: PLR0917
                 terms=terms,
                 data_dir=data_dir or default_data_dir(),
                 output=output,
+                observers=parse_observers(observers or (), observer_settings or ()),
                 prepare=prepare,
             )
     what = request if resume is None else resume
@@ -186,7 +195,7 @@ def eval_command(  # noqa: PLR0917
         _run(what, registry, workers=workers, as_json=as_json)
 
 
-def parse_settings(pairs: "list[str] | tuple[str, ...]") -> dict[str, Any]:
+def parse_settings(pairs: "list[str] | tuple[str, ...]", name_of_option: str = "--set") -> dict[str, Any]:
     """Agent settings from `agent.key=value`; the prefix may be left out, further dots make nested tables.
 
     A value that is JSON (20, true, [1, 2], "text") is that; any other is the text as it stands.
@@ -199,7 +208,7 @@ def parse_settings(pairs: "list[str] | tuple[str, ...]") -> dict[str, Any]:
         name, equals, text = pair.partition("=")
         path = name.removeprefix("agent.").split(".")
         if not equals or not all(path):
-            raise UsageError(f"--set {pair!r}: expected agent.KEY=VALUE")
+            raise UsageError(f"{name_of_option} {pair!r}: expected agent.KEY=VALUE")
         try:
             value = json.loads(text, parse_constant=_no_constant)
         except (ValueError, RecursionError):
@@ -208,10 +217,30 @@ def parse_settings(pairs: "list[str] | tuple[str, ...]") -> dict[str, Any]:
         for key in path[:-1]:
             table = table.setdefault(key, {})
             if not isinstance(table, dict):
-                raise UsageError(f"--set {pair!r}: {key} is a value already")
+                raise UsageError(f"{name_of_option} {pair!r}: {key} is a value already")
         if path[-1] in table:
-            raise UsageError(f"--set {name} was given twice")
+            raise UsageError(f"{name_of_option} {name} was given twice")
         table[path[-1]] = value
+    return found
+
+
+def parse_observers(
+    ids: "list[str] | tuple[str, ...]", pairs: "list[str] | tuple[str, ...]"
+) -> dict[str, dict[str, Any]]:
+    """The observers asked for, with their settings from `ID.KEY=VALUE`; values as by `parse_settings`.
+
+    Raises:
+        UsageError: not such a pair, one key given twice, or settings of an observer that was not asked for.
+    """
+    found: dict[str, dict[str, Any]] = {id: {} for id in ids}
+    for pair in pairs:
+        name, _, _ = pair.partition("=")
+        if "." not in name or "=" not in pair:
+            raise UsageError(f"--observe-set {pair!r}: expected ID.KEY=VALUE")
+        if (id := name.partition(".")[0]) not in found:
+            raise UsageError(f"--observe-set {pair!r}: {id!r} was not asked for; add --observe {id}")
+    for id, settings in parse_settings(pairs, "--observe-set").items():
+        found[id] = settings
     return found
 
 

@@ -98,6 +98,10 @@ def _engines(registry: "Registry") -> tuple[list[str], Rows]:
     return ["id", "summary"], _described(registry, "engine", registry.engines.values())
 
 
+def _observers(registry: "Registry") -> tuple[list[str], Rows]:
+    return ["id", "summary"], _described(registry, "observer", registry.observers.values())
+
+
 def _splits(registry: "Registry") -> tuple[list[str], Rows]:
     from mleb.summaries import competition_summaries
     from mleb_core.registry import SPLIT_ALIASES
@@ -150,6 +154,7 @@ KINDS: dict[str, Callable[["Registry"], tuple[list[str], Rows]]] = {
     "graders": _graders,
     "runners": _runners,
     "engines": _engines,
+    "observers": _observers,
     "splits": _splits,
     "standings": _standings,
     "plugins": plugin_rows,

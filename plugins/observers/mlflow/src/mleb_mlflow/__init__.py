@@ -1,0 +1,1 @@
+"""Tells MLflow of run groups."""

@@ -1,0 +1,1 @@
+"""Tells Weights & Biases of run groups."""
