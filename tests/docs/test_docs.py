@@ -16,7 +16,9 @@ from mleb_core import hookspecs
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = [
-    str(path.relative_to(REPOSITORY)) for pattern in ("*.md", "docs/*.md") for path in REPOSITORY.glob(pattern)
+    str(path.relative_to(REPOSITORY))
+    for pattern in ("*.md", "docs/*.md", "docs/studies/*.md")
+    for path in REPOSITORY.glob(pattern)
 ]
 DOCUMENTS.sort()
 HOOKS = [name for name, item in vars(hookspecs).items() if name.startswith("mleb_") and inspect.isfunction(item)]

@@ -132,7 +132,7 @@ def show_against(rows: Sequence[Against]) -> None:
 
 def used(cost: CostFigures) -> str:
     """What all runs of an agent used of models, and their steps: `1.2M tokens, $3.40, 120 steps`."""
-    parts = [] if cost.tokens is None else [f"{format_count(cost.tokens)} tokens"]
+    parts = [f"{format_count(cost.tokens)} tokens"] if cost.tokens else []
     if cost.tokens and cost.cost_usd is not None:
         priced = cost.cost_usd > 0 or not cost.runs_unpriced
         parts.append(f"{'at least ' if cost.runs_unpriced else ''}${cost.cost_usd:.2f}" if priced else "price unknown")

@@ -198,6 +198,13 @@ class Progress:
         if self._live is not None:
             self._live.stop()
 
+    def begin_again(self) -> None:
+        """What was shown of a group is over; another comes."""
+        with self._lock:
+            self._total = 0
+            self._running.clear()
+            self._ended.clear()
+
     def on_group(self, directory: Path, group: RunGroup) -> None:
         """The group is there; its runs come next."""
         self.directory = directory
@@ -285,7 +292,10 @@ class Progress:
             words.append(run.outcome.message)
         if report is not None and run.status.ended and report.competition_report is not None:
             graded = report.competition_report
-            words.append(f"score {graded.score:g}" if graded.score is not None else verdict(graded))
+            if graded.score is not None:
+                words.append(f"score {graded.score:g}")
+            elif verdict(graded) not in report.message:
+                words.append(verdict(graded))
             if graded.any_medal:
                 words.append(f"{graded.medal} medal")
         return ", ".join(words)

@@ -65,7 +65,8 @@ def evaluate(
             notice(f"preparing {label}")
             prepare(competition, request.data_dir, progress=on_notice)
             digests[label] = data_digest(competition, request.data_dir)
-    directory, group = create_group(request.output, group.model_copy(update={"digests": digests}))
+    group = group.model_copy(update={"digests": digests})
+    directory, group = create_group(request.output, group, exact=request.name is not None)
     if on_group is not None:
         on_group(directory, group)
     return carry_out(

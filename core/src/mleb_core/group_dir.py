@@ -35,23 +35,24 @@ def is_reported(directory: Path, report: GroupReport) -> bool:
     return standing.model_copy(update={"created_at": report.created_at, "directory": report.directory}) == report
 
 
-def create_group(output: Path, group: RunGroup) -> tuple[Path, RunGroup]:
+def create_group(output: Path, group: RunGroup, *, exact: bool = False) -> tuple[Path, RunGroup]:
     """Make the group's directory; a name that is taken gets a number.
 
     Args:
         output: made if missing.
         group: what was asked for, under the name that is wanted.
+        exact: under no other name.
 
     Returns:
         The directory, and the group under the name that it got.
 
     Raises:
-        RunGroupError: it cannot be written.
+        RunGroupError: it cannot be written, or is there already under its exact name.
     """
     name = group.name
     try:
         output.mkdir(parents=True, exist_ok=True)
-        for number in range(1, 1000):
+        for number in range(1, 2 if exact else 1000):
             group = group.model_copy(update={"name": name if number == 1 else f"{name}-{number}"})
             directory = output / group.name
             with contextlib.suppress(FileExistsError):
@@ -62,6 +63,8 @@ def create_group(output: Path, group: RunGroup) -> tuple[Path, RunGroup]:
         raise RunGroupError(
             f"{error.filename or output}: {error.strerror or error}; choose another --output"
         ) from error
+    if exact:
+        raise RunGroupError(f"{output / name} is there already; choose another --output")
     raise RunGroupError(f"{output} holds 1000 groups of the name {name}; choose another --output")
 
 

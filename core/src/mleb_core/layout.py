@@ -2,6 +2,7 @@
 
     DATA/<id>[@N]/raw | prepared/public | prepared/private | leaderboard.csv | prepared.json
     RUNS/<run-group>/group.json report.* and <competition>/<agent>/<seed>/...
+    RUNS/<study>/report.* and <arm>/, a run group for each arm of a study
 
 A file that stands under its name is whole: it was written beside it, flushed to disk and renamed.
 """
@@ -20,6 +21,7 @@ __all__ = [
     "CompetitionData",
     "GroupLayout",
     "RunLayout",
+    "StudyLayout",
     "default_data_dir",
     "remove_unfinished",
     "write_json",
@@ -407,6 +409,27 @@ class GroupLayout:
         """The runs that have a run.json, by path."""
         for path in sorted(self.root.glob("*/*/*/run.json")):
             yield RunLayout(path.parent)
+
+
+@dataclass(frozen=True)
+class StudyLayout:
+    """The directory of a study (`mleb sweep`)."""
+
+    root: Path
+
+    @property
+    def report_json(self) -> Path:
+        """What the arms came to."""
+        return self.root / "report.json"
+
+    @property
+    def report_markdown(self) -> Path:
+        """The same for people."""
+        return self.root / "report.md"
+
+    def arm(self, name: str) -> Path:
+        """The directory of an arm's run group."""
+        return self.root / name
 
 
 def group_name(agent: str, started: str) -> str:

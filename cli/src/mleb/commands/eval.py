@@ -313,13 +313,13 @@ def _run(what: "EvalRequest | Path", registry: "Registry", *, workers: int | Non
             print_notice(_how_to_go_on(directory))
         raise typer.Exit(128 + interruptible.signal)
     print_notice(f"report: {directory}")
-    if _fell_short(report):
+    if fell_short(report):
         if directory is not None and report.counts.cancelled < len(report.missing):
             print_notice(_how_to_go_on(directory))
         raise typer.Exit(1)
 
 
-def _fell_short(report: "GroupReport") -> bool:
+def fell_short(report: "GroupReport") -> bool:
     """Whether a run is missing, or failed through no fault of its agent."""
     from mleb_core.run import Cause
 

@@ -15,6 +15,7 @@ from mleb_core.report.standings import AgainstReport
 from mleb_core.report.statistics.comparison import Comparison
 from mleb_core.report.statistics.models import ReportWithFigures
 from mleb_core.report.statistics.published import PublishedReport
+from mleb_core.report.studies import StudyReport
 from mleb_core.report.table import to_csv
 from mleb_core.run import Run, RunGroup
 
@@ -40,9 +41,11 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "run": Run,
     "run-report": RunReport,
     "run-snapshots": RunSnapshots,
+    "study-report": StudyReport,
 }
 """Files and outputs with a schema, by the name that `schema` takes: `report` is what `mleb report --json` prints, and
-`published-report` with --method mle-bench, `against-report` with --against; `comparison` is of `mleb compare`."""
+`published-report` with --method mle-bench, `against-report` with --against; `comparison` is of `mleb compare`,
+`study-report` of `mleb sweep`."""
 
 
 def to_json(report: BaseModel) -> str:
