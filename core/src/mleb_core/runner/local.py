@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from mleb_core.agent import AgentPaths, Launch, LaunchContext, launch_of
+from mleb_core.agent import Launch
 from mleb_core.environments import python_for
 from mleb_core.errors import RunnerError, SandboxError
 from mleb_core.instructions import fill_in
@@ -28,6 +28,7 @@ from mleb_core.runner import workspace
 from mleb_core.runner.agent_log import AgentLog
 from mleb_core.runner.collect import Collector
 from mleb_core.runner.gpus import GpuPool
+from mleb_core.runner.launching import launch_for
 from mleb_core.runner.meters import processes_reader
 from mleb_core.runner.processes import ExitWatch, RunProcesses
 from mleb_core.runner.protocol import Isolation, Job, Stop
@@ -129,7 +130,7 @@ def _run_in_place(job: Job, layout: RunLayout, tmp: Path, stop: Stop) -> Outcome
     """Run the agent in the place made for it, collect, and remove the place."""
     processes = RunProcesses()
     paths = workspace.agent_paths(layout)
-    launch = _launch(job, paths)
+    launch = launch_for(job, paths, python_for(job.scaffold, job.settings))
     own_gpus = {"CUDA_VISIBLE_DEVICES": ",".join(job.gpus)} if job.gpus else {}
     services = job.channel.environment(job.channel.url) if job.channel is not None else {}
     further = (services, job.env, launch.env, own_gpus)
@@ -176,21 +177,6 @@ def _run_in_place(job: Job, layout: RunLayout, tmp: Path, stop: Stop) -> Outcome
         return _collected(job, layout, outcome, log)
     except OSError as error:
         raise _broken("what the agent left cannot be collected", error, layout.root) from error
-
-
-def _launch(job: Job, paths: AgentPaths) -> Launch:
-    context = LaunchContext(
-        competition_id=job.env.get("COMPETITION_ID", job.key.competition.partition("@")[0]),
-        seed=job.key.seed,
-        variant=job.variant,
-        model=job.model,
-        settings=job.settings,
-        time_limit_s=job.limits.time_s,
-        step_limit=job.limits.steps,
-        paths=paths,
-        python=python_for(job.scaffold, job.settings),
-    )
-    return launch_of(job.scaffold, context)
 
 
 class _CannotStartError(Exception):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mleb_core.runner.processes import RunProcesses
 
-__all__ = ["Usage", "cgroup_reader", "processes_reader"]
+__all__ = ["Usage", "cgroup_directory", "cgroup_reader", "processes_reader"]
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def cgroup_reader(of: int | str, *, proc: Path = Path("/proc")) -> Callable[[], 
             `/proc/PID/cgroup` has it (/docker/ID). It is looked up once, and can be read until the group is removed.
         proc: where the kernel tells of processes.
     """
-    cpu, memory = (_cgroup_directory(of, controller, proc) for controller in ("cpuacct", "memory"))
-    unified = _cgroup_directory(of, "", proc)
+    cpu, memory = (cgroup_directory(of, controller, proc) for controller in ("cpuacct", "memory"))
+    unified = cgroup_directory(of, "", proc)
 
     def read() -> Usage:
         return Usage(_cgroup_cpu_s(cpu, unified), _cgroup_memory(memory, unified))
@@ -62,8 +62,11 @@ def cgroup_reader(of: int | str, *, proc: Path = Path("/proc")) -> Callable[[], 
     return read
 
 
-def _cgroup_directory(of: int | str, controller: str, proc: Path) -> Path | None:
-    """Where a controller keeps the group's files; controller "": version 2."""
+def cgroup_directory(of: int | str, controller: str, proc: Path = Path("/proc")) -> Path | None:
+    """Where a controller keeps the files of a group, given as for `cgroup_reader`; controller "": version 2.
+
+    None: nowhere that is to be seen from here.
+    """
     place = of if isinstance(of, str) else None
     if place is None:
         for line in _lines(proc / str(of) / "cgroup"):

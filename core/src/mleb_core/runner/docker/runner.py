@@ -12,19 +12,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mleb_core.agent import Launch, LaunchContext, Scaffold, launch_of
+from mleb_core.agent import Scaffold
 from mleb_core.errors import RunnerError, SandboxError
 from mleb_core.layout import RunLayout
 from mleb_core.run import Cause, Limits, Outcome, RunStatus
 from mleb_core.runner import workspace
-from mleb_core.runner.agent_log import AgentLog
-from mleb_core.runner.collect import Collector
 from mleb_core.runner.docker import labels
 from mleb_core.runner.docker.attempt import Attempt
 from mleb_core.runner.docker.client import Engine, telling
 from mleb_core.runner.docker.container import EVERYTHING, privileged
 from mleb_core.runner.docker.disk import DiskUse
 from mleb_core.runner.docker.images import ensure_image
+from mleb_core.runner.docker.left import clear_leftovers, collect
 from mleb_core.runner.docker.limits import bounds_of
 from mleb_core.runner.docker.output import Output
 from mleb_core.runner.docker.place import (
@@ -37,11 +36,10 @@ from mleb_core.runner.docker.place import (
     make_place,
     new_place,
     read_record,
-    remove_place,
 )
 from mleb_core.runner.docker.state import LIVE, containers_of, remove
+from mleb_core.runner.launching import launch_for, objection
 from mleb_core.runner.protocol import Isolation, Job, Stop
-from mleb_core.runner.remove import remove_tree
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -114,7 +112,8 @@ class DockerRunner:
             attempt = Attempt(client, job, layout, bounds_of(job.limits), self._use, stop)
             try:
                 outcome = self._taken_up(attempt) if job.take_up else self._started(attempt)
-                return _collected(attempt, outcome)
+                refused = collect(layout, attempt.place, job.limits.collect_bytes, attempt.refused)
+                return outcome.model_copy(update={"refused": refused, "privileged": privileged(job)})
             except OSError as error:
                 where = error.filename or layout.root
                 raise SandboxError(f"the agent's place broke: {where}: {error.strerror or error}") from error
@@ -123,7 +122,7 @@ class DockerRunner:
         client, job, layout = attempt.client, attempt.job, attempt.layout
         for found in containers_of(client, layout):
             remove(client, found["Id"])
-        _clear_leftovers(layout)
+        clear_leftovers(layout)
         open_wide = privileged(job)
         image = ensure_image(client, job.scaffold, base=job.image, gpus=bool(job.gpus), settings=job.settings)
         job.note("image", reference=image.reference, digest=image.digest)
@@ -137,8 +136,8 @@ class DockerRunner:
         # Written before all else, so that a later harness finds what stands elsewhere.
         Record(0, job.limits.log_bytes, str(box), str(place.root)).write(layout)
         make_place(job, place, user, box, image.python)
-        launch = _launch(job, image.python)
-        wrong = _objection(launch) or workspace.put_files(place.work_agent, launch.files)
+        launch = launch_for(job, PATHS, image.python)
+        wrong = objection(launch) or workspace.put_files(place.work_agent, launch.files)
         give_home(place, user)
         output = Output(place.work_output, layout.log, job.limits.log_bytes)
         if wrong:
@@ -172,66 +171,3 @@ class DockerRunner:
             if mine and found["State"] in (*LIVE, "exited"):
                 return str(found["Id"])
         return None
-
-
-def _clear_leftovers(layout: RunLayout) -> None:
-    """Remove what is left of an earlier attempt but its agent.log, which is finished."""
-    record = read_record(layout)
-    if record is not None and layout.log.is_file():
-        printed = RunLayout(Path(record.place)).work_output
-        if printed.is_file():
-            Output(printed, layout.log, record.log_limit, record.log_start).close()
-        else:
-            AgentLog(layout.log, record.log_limit, record.log_start).close()
-    remove_place(layout)
-    for path in (layout.submission_dir, layout.code, layout.logs, layout.snapshots, layout.resources):
-        remove_tree(path)
-
-
-def _launch(job: Job, python: str) -> Launch:
-    context = LaunchContext(
-        competition_id=job.env.get("COMPETITION_ID", job.key.competition.partition("@")[0]),
-        seed=job.key.seed,
-        variant=job.variant,
-        model=job.model,
-        settings=job.settings,
-        time_limit_s=job.limits.time_s,
-        step_limit=job.limits.steps,
-        paths=PATHS,
-        python=python,
-    )
-    launch = launch_of(job.scaffold, context)
-    return Launch([str(argument) for argument in launch.argv], dict(launch.env), dict(launch.files))
-
-
-def _objection(launch: Launch) -> str | None:
-    """Why a command cannot be started by anyone."""
-    if not launch.argv:
-        return "cannot start the agent: its command is empty"
-    name = launch.argv[0] if launch.argv[0].isprintable() else ascii(launch.argv[0])
-    if any("\0" in text for text in (*launch.argv, *launch.env, *launch.env.values())):
-        return f"cannot start {name}: embedded null byte"
-    if any("=" in variable for variable in launch.env):
-        return f"cannot start {name}: a variable's name has a = in it"
-    return None
-
-
-def _collected(attempt: Attempt, outcome: Outcome) -> Outcome:
-    """Collect what the agent left, remove its place."""
-    layout, place = attempt.layout, attempt.place
-    collector = Collector(attempt.job.limits.collect_bytes)
-    for name, why in attempt.refused:
-        collector.refuse(name, why)
-    for source, target, first in (
-        (place.work_submission, layout.submission_dir, layout.submission.name),
-        (place.work_code, layout.code, None),
-        (place.work_logs, layout.logs, None),
-    ):
-        remove_tree(target)
-        collector.collect(place.root, source.relative_to(place.root).parts, target, first)
-    collector.finish()
-    try:
-        remove_place(layout)
-    except OSError as error:
-        collector.refuse(layout.work.name, f"cannot be removed: {error.strerror}")
-    return outcome.model_copy(update={"refused": collector.refused, "privileged": privileged(attempt.job)})

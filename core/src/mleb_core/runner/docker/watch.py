@@ -9,6 +9,7 @@ from mleb_core.runner.docker.cgroup import ControlGroup
 from mleb_core.runner.docker.disk import DiskWatch
 from mleb_core.runner.docker.leaving import Leaving
 from mleb_core.runner.docker.output import Output
+from mleb_core.runner.processes import ExitWatch
 from mleb_core.runner.protocol import Stop
 from mleb_core.runner.resources import ResourceRecorder
 
@@ -31,7 +32,7 @@ class Watch:
 
     def __init__(
         self,
-        leaving: Leaving,
+        leaving: Leaving | ExitWatch,
         group: ControlGroup,
         output: Output,
         disk: DiskWatch,
