@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mleb_core.agent import Environment, Image, Launch, LaunchContext
 from mleb_core.errors import UsageError
+from mleb_core.scaffolding import model_of, settings_of
 
 if TYPE_CHECKING:
     from mleb_opendevin.settings import Settings
@@ -89,15 +90,13 @@ class OpenHands:
         Raises:
             UsageError: an unknown variant, a variant and a model, or neither.
         """
-        settings = self.settings_type.model_validate(dict(context.settings)).model_dump()
-        if context.step_limit is not None:
-            settings["steps"] = min(settings["steps"], context.step_limit)
+        model, settings = model_of(self, context, VARIANTS), settings_of(self, context)
         in_image = context.python == IN_IMAGE
         if settings.pop("packages") and in_image:
             raise UsageError(
                 f"the setting packages of {self.id} is for the local runner; put libraries into an image, --image"
             )
-        settings |= {"name": self.id, "model": self._model(context), "own_python": not in_image}
+        settings |= {"name": self.id, "model": model, "own_python": not in_image}
         from importlib import resources
 
         program = resources.files(__package__) / "program"
@@ -106,22 +105,6 @@ class OpenHands:
         files[f"{PROGRAM}/__main__.py"] = (program / "__main__.py").read_bytes()
         argv = [context.python, str(context.paths.home / PROGRAM)]
         return Launch(argv, env={"OPENDEVIN_SETTINGS": json.dumps(settings)}, files=files)
-
-    def _model(self, context: LaunchContext) -> str:
-        """Name of the model behind the gateway's `mleb-model`."""
-        known = ", ".join(f"{self.id}/{variant}" for variant in VARIANTS)
-        variant, model = context.variant, context.model
-        if variant is not None and variant not in VARIANTS:
-            raise UsageError(
-                f"no variant {self.id}/{variant}; there are {known}, or use {self.id} --model PROVIDER/NAME"
-            )
-        if variant is not None and model is not None:
-            raise UsageError(f"{self.id}/{variant} stands for {VARIANTS[variant]}; for {model} use plain {self.id}")
-        if model is not None:
-            return model
-        if variant is None:
-            raise UsageError(f"the agent {self.id} needs a model; use --model PROVIDER/NAME, or one of {known}")
-        return VARIANTS[variant]
 
 
 def _lines(name: str) -> tuple[str, ...]:
