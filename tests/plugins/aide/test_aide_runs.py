@@ -45,6 +45,7 @@ def test_the_best_step_is_handed_in_not_the_last(run_aide, scripts, ridge_grade)
     assert {path.name for path in (layout.logs / "0-aide").iterdir()} >= {"tree_plot.html", "config.yaml"}
     usage = json.loads(layout.usage.read_text())
     assert (usage["requests"], len(asked)) == (4, 4)
+    assert (run.usage.steps, run.usage.step_unit, run.usage.steps_told) == (2, "programs", True)
     prompt = asked[0].body["messages"][0]["content"]
     assert "./working/submission.csv" in prompt and "Root mean squared error" in prompt
     assert str(layout.root) not in prompt.replace(str(layout.work_validate), "")

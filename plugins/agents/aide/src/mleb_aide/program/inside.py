@@ -255,6 +255,7 @@ def change_saving(aide: Any, keeper: Keeper) -> None:
         handed_in = keeper.reviewed(node)
         state.steps = len(journal)
         state.write()
+        tell_steps(state.steps)
         value = "faulty" if node.is_buggy else f"metric {node.metric.value:g}"
         what = "handed in" if handed_in else ("not better" if wrote else "no submission.csv")
         print(f"aide: step {state.steps}: {node.stage_name}, {value}, {what}", flush=True)
@@ -264,6 +265,14 @@ def change_saving(aide: Any, keeper: Keeper) -> None:
             print(f"aide: its log is not whole: {one_line(f'{type(error).__name__}: {error}')}", flush=True)
 
     aide.save_run = save_run
+
+
+def tell_steps(steps: int) -> None:
+    """Have the run's report count programs, not the two model calls that each of them takes."""
+    path = Path(os.environ["MLEB_LOGS"], "steps.json")
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps({"steps": steps, "unit": "programs"}), encoding="utf-8")
+    part.replace(path)
 
 
 def die_with_parent() -> None:
