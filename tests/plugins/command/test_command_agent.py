@@ -68,7 +68,7 @@ def folder(tmp_path) -> Path:
 def test_a_folder_of_files_is_run_in_the_home(run_whole, folder):
     command = 'find . -type f | sort > "$MLEB_LOGS/files"; ./run.sh you'
     run, layout = run_whole({"command": command, "files": str(folder), "env": {"GREETING": 12}})
-    assert run.status is RunStatus.FINISHED, layout.log.read_text()
+    assert run.status is RunStatus.FINISHED, f"{run.message}\n{layout.log.read_text()}"
     assert run.competition_report.valid_submission
     assert layout.log.read_text() == "12 you\n"
     files = (layout.logs / "files").read_text().splitlines()
@@ -80,7 +80,7 @@ def test_a_command_that_begins_with_a_file_brings_it(run_whole, folder, monkeypa
     (folder / "alone.sh").write_text(f"#!/bin/sh\n{COPY}\nls\n")
     monkeypatch.chdir(folder)
     run, layout = run_whole({"command": "./alone.sh && echo done"})
-    assert run.status is RunStatus.FINISHED, layout.log.read_text()
+    assert run.status is RunStatus.FINISHED, f"{run.message}\n{layout.log.read_text()}"
     assert layout.log.read_text().endswith("done\n") and "run.sh" not in layout.log.read_text()
 
 
@@ -95,7 +95,7 @@ print(reply["choices"][0]["message"]["content"])'; env | grep -c sk-of-the-host;
         monkeypatch.setenv("MLEB_PROVIDER_LAB_BASE_URL", f"{server.url}/v1")
         monkeypatch.setenv("MLEB_PROVIDER_LAB_API_KEY", "sk-of-the-host-0123456789")
         run, layout = run_whole({"command": ask + COPY}, model="lab/small")
-    assert run.status is RunStatus.FINISHED, layout.log.read_text()
+    assert run.status is RunStatus.FINISHED, f"{run.message}\n{layout.log.read_text()}"
     assert layout.log.read_text() == "hello\n0\n"
     assert run.usage.steps == 1
 
@@ -119,7 +119,7 @@ def test_it_runs_in_an_image_of_its_own(docker_engine, run_whole, folder):
     settings = {"command": "./run.sh you; id -u", "files": str(folder), "image": make_test_image()}
     limits = Limits(time_s=120, grace_s=1, memory_bytes=256 * 1024**2)
     run, layout = run_whole(settings, runner="docker", terms=Terms(), limits=limits)
-    assert run.status is RunStatus.FINISHED, layout.log.read_text()
+    assert run.status is RunStatus.FINISHED, f"{run.message}\n{layout.log.read_text()}"
     assert run.competition_report.valid_submission
     words, uid = layout.log.read_text().split("\n")[:2]
     assert words == " you" and uid != "0"

@@ -28,7 +28,7 @@ def test_it_solves_a_sample_in_a_container(docker_engine, run_whole, scripts):
         model, runner="docker", terms=Terms(image=base), limits=Limits(time_s=240, grace_s=2, memory_bytes=1024**3)
     )
     log = layout.log.read_text()
-    assert run.status is RunStatus.FINISHED, log
+    assert run.status is RunStatus.FINISHED, f"{run.message}\n{log}"
     assert log.splitlines()[-1] == "mlagentbench: it gave its final answer after 5 steps; submission.csv is handed in"
     assert run.competition_report.any_medal
     steps = [json.loads(line) for line in (layout.logs / "steps.jsonl").read_text().splitlines()]

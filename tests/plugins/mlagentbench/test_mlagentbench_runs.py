@@ -52,7 +52,7 @@ def test_a_solution_is_written_debugged_and_handed_in(run_whole, scripts, regist
     )
     run, layout, asked = run_whole(model)
     log = layout.log.read_text()
-    assert run.status is RunStatus.FINISHED, log
+    assert run.status is RunStatus.FINISHED, f"{run.message}\n{log}"
     assert run.competition_report.score == pytest.approx(ridge_grade.score, abs=1e-4)
     board = registry.competition("diabetes-progression").spec.leaderboard
     reached = [name for name in ("gold", "silver", "bronze") if ridge_grade.score <= getattr(board, name)]

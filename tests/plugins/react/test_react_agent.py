@@ -57,7 +57,7 @@ def test_a_real_solution_earns_its_medal(tmp_path, monkeypatch):
     (run,) = report.runs
     layout = GroupLayout(Path(report.directory)).run(run.key.competition, run.key.agent, run.key.seed)
     log = layout.log.read_text()
-    assert run.status is RunStatus.FINISHED, log
+    assert run.status is RunStatus.FINISHED, f"{run.message}\n{log}"
     assert run.competition_report.any_medal, run.competition_report.score
     assert "handed in 221\n\n[exit code 0]" in log
     assert log.splitlines()[-1] == "react: it is done after 2 steps; submission.csv is handed in"
