@@ -218,7 +218,7 @@ def _run_live(group: GroupIndex, key: Key, place: RunLayout) -> dict[str, Any]:
     watched = (place.log, place.transcript, place.ledger, place.resources, place.snapshot_list, place.usage)
     sizes = {path.name: _size(group, path) for path in (*watched, place.snapshot_scores, place.events)}
     state = {"mark": cell.mark, "status": cell.status, "score": cell.score, "note": cell.note} if cell else {}
-    return {"state": "live" if group.at_work else "", "run": state, "sizes": sizes}
+    return {"state": "live" if group.at_work and not (cell and cell.ended) else "", "run": state, "sizes": sizes}
 
 
 def _size(group: GroupIndex, path: Path) -> int:

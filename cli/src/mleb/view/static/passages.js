@@ -15,7 +15,7 @@
       this.slider = mleb.el("input", { type: "range", min: 0, max: 1000, value: tail ? 1000 : 0, "aria-label": `Place in ${file}` });
       this.search = mleb.el("input", { type: "text", placeholder: "find", "aria-label": `Find in ${file}`, autocomplete: "off" });
       this.told = mleb.el("output", { "aria-live": "off" });
-      this.box = mleb.el("div", { class: "pieces", tabindex: 0, role: "region", "aria-label": file });
+      this.box = mleb.el("div", { class: "pieces", tabindex: 0, role: "group", "aria-label": file });
       const button = (words, call) => mleb.el("button", { type: "button", onclick: call }, words);
       const wrap = mleb.el("input", { type: "checkbox", checked: true });
       wrap.addEventListener("change", () => this.box.classList.toggle("unwrapped", !wrap.checked));
@@ -184,7 +184,7 @@
       return;
     }
     const size = mleb.el("output", {}, mleb.size(kept.size));
-    const box = mleb.el("div", { class: "pieces", tabindex: 0, role: "region", "aria-label": file });
+    const box = mleb.el("div", { class: "pieces", tabindex: 0, role: "group", "aria-label": file });
     box.append(mleb.el("pre", {}, kept.head));
     if (kept.left_out > 0) {
       box.append(mleb.el("p", { class: "problem" }, `${mleb.number(kept.left_out)} bytes are left out here; this is an export, agent.log and mleb view have all.`));

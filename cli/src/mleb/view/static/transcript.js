@@ -72,7 +72,7 @@
       } else if (found.left_out) {
         bar.append(mleb.el("span", { class: "problem" }, ` ${mleb.number(found.left_out)} exchanges in the middle are left out; this is an export, transcript.jsonl has all.`));
       }
-      place.replaceChildren(bar, mleb.el("div", { class: "talk", tabindex: 0, role: "region", "aria-label": "Transcript" }, ...found.items.map(exchange)));
+      place.replaceChildren(bar, mleb.el("div", { class: "talk", tabindex: 0, role: "group", "aria-label": "Transcript" }, ...found.items.map(exchange)));
     }
     async function load(from) {
       show(await mleb.ask("transcript.json", { first: from, count: COUNT }));
