@@ -83,6 +83,8 @@ def test_actions_that_cannot_be_done_are_told_in_words(run_alone, place, scripts
         (step("Read File", file="data/table.bin"), "data/table.bin is no text file; write a script that looks at it"),
         (step("Read File", file="x\0y"), "holds a zero byte"),
         (step("Write File", file="link.py/x", content=""), "link.py/x cannot be written: link.py is no folder"),
+        (step("Write File", file="half\ud800", content="a"), "Write File: 'utf-8' codec can't encode"),
+        (step("Write File", file="half.txt", content="\ud800").replace("I go on", "\ud800"), None),
         (step("Execute Script", script="data/train.csv"), "its name must end in .py or .sh"),
         (step("Inspect Script Lines", script="link.py", first_line=3, last_line=2), "lines 3 to 2: expected 1 or more"),
         (step("Inspect Script Lines", script="link.py", first_line=9, last_line=9), "there are 4 lines"),
@@ -104,7 +106,7 @@ def test_actions_that_cannot_be_done_are_told_in_words(run_alone, place, scripts
     assert [path.name for path in (place.root / "outside").iterdir()] == ["secret.txt"]
     assert (place.root / "data" / "train.csv").read_text() == "id,y\n1,2\n"
     assert "Traceback" not in place.output
-    assert place.last.startswith("mlagentbench: its steps are used up after 32 steps; no submission")
+    assert place.last.startswith("mlagentbench: its steps are used up after 34 steps; no submission")
 
 
 def test_files_are_read_edited_and_undone(run_alone, place, scripts):

@@ -96,6 +96,31 @@ def test_a_reached_budget_ends_it_with_what_it_has(run_whole, scripts):
     assert len(asked) == 1
 
 
+def test_a_recorded_run_is_repeated_exactly(run_whole, scripts, tmp_path):
+    step = scripts.step
+    replies = [
+        step("Write File", file="a.py", content="import time\nprint(time.time())"),
+        step("Execute Script", script="a.py"),  # what it prints is never the same
+        "This lacks the form.",
+        step("Copy File", source="data/sample_submission.csv", target="submission/submission.csv"),
+    ]
+    recorded = str(tmp_path / "recorded")
+    first, first_layout, asked = run_whole(
+        scripts.model_of(replies), terms=Terms(record=recorded), settings={"recent_steps": 1}
+    )
+    again, again_layout, none = run_whole(
+        lambda asked: Failure(500), terms=Terms(replay=recorded), settings={"recent_steps": 1}
+    )
+    assert (len(asked), len(none)) == (5 + 2, 0)
+    told = [
+        [json.loads(line)["reply"] for line in layout.transcript.read_text().splitlines()]
+        for layout in (first_layout, again_layout)
+    ]
+    assert told[0] == told[1] and len(told[0]) == 7
+    assert first.status is again.status is RunStatus.FINISHED
+    assert first.competition_report.score == again.competition_report.score
+
+
 @pytest.mark.parametrize(
     ("key", "failure", "told"),
     [

@@ -114,6 +114,7 @@ def test_outputs_are_shown_shortened_and_without_the_token(run_alone):
         "```bash\nsleep 600 & sleep 600\n```",
         "Nothing to run here.",
         f"```bash\n{'x' * 3_000_000}\n```",
+        "\ud800\n```bash\necho \ud800\n```",
         COPY,
         "Now I am\n**DONE**",
     ]
@@ -127,8 +128,9 @@ def test_outputs_are_shown_shortened_and_without_the_token(run_alone):
     assert told[2].startswith("\n[stopped after 1 seconds]")
     assert told[3] == "There was no ```bash block in your reply, and no DONE."
     assert told[4].startswith("the command cannot be run: ")
-    assert told[5].endswith("steps are left.")
-    assert output.splitlines()[-1] == "react: it is done after 7 steps; submission.csv is handed in"
+    assert told[5].startswith("the command cannot be run: ")
+    assert told[6].endswith("steps are left.")
+    assert output.splitlines()[-1] == "react: it is done after 8 steps; submission.csv is handed in"
 
 
 def test_old_outputs_make_room(run_alone):

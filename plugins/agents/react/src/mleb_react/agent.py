@@ -37,12 +37,8 @@ COMMAND = re.compile(r"```(?:bash|sh|shell)[ \t]*\n(.*?)```", re.DOTALL)
 Messages = list[dict[str, str]]
 
 
-class BudgetReached(Exception):
-    """The run's budget is used up."""
-
-
-class ModelFailed(Exception):
-    """The model cannot be asked, or does not take the conversation."""
+class Ended(Exception):
+    """There are no more model calls. Holds why, and whether that is the model's failure."""
 
 
 def main() -> int:
@@ -81,11 +77,8 @@ def main() -> int:
                 seen += "" if submission.exists() else " There is no submission yet."
             print(f"--- output\n{seen}", flush=True)
             messages += [{"role": "assistant", "content": reply}, {"role": "user", "content": seen}]
-    except BudgetReached as reached:
-        why = f"the budget is reached ({reached})"
-    except ModelFailed as failure:
-        failed = time.monotonic() < end
-        why = str(failure) if failed else "time is up"
+    except Ended as ended:
+        why, failed = ended.args if time.monotonic() < end else ("time is up", False)
     there = submission.is_file()
     handed_in = "submission.csv is handed in" if there else "no submission"
     print(f"react: {why} after {steps} step{'' if steps == 1 else 's'}; {handed_in}", flush=True)
@@ -96,8 +89,7 @@ def ask(messages: Messages, timeout_s: float) -> str:
     """The model's reply.
 
     Raises:
-        BudgetReached: no more model calls in this run.
-        ModelFailed: the model cannot be asked; the gateway has tried again already.
+        Ended: the budget is reached, or the model cannot be asked; the gateway has tried again already.
     """
     request = urllib.request.Request(  # the gateway, over http on 127.0.0.1
         os.environ["OPENAI_BASE_URL"] + "/chat/completions",
@@ -111,10 +103,10 @@ def ask(messages: Messages, timeout_s: float) -> str:
     except urllib.error.HTTPError as error:
         text = " ".join(error.read(2000).decode(errors="replace").split())
         if "budget_reached" in text:
-            raise BudgetReached(text) from error
-        raise ModelFailed(f"the model gave status {error.code}: {text}") from error
+            raise Ended(f"the budget is reached ({text})", False) from error
+        raise Ended(f"the model gave status {error.code}: {text}", True) from error
     except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
-        raise ModelFailed(f"the model cannot be asked: {type(error).__name__}: {error}") from error
+        raise Ended(f"the model cannot be asked: {type(error).__name__}: {error}", True) from error
 
 
 def run(command: str, timeout_s: float, chars: int) -> str:
