@@ -16,7 +16,8 @@ from mleb_core.sweep_models import ArmOptions
 from mleb_core.testing.model_server import ModelServer, Reply
 
 TITANIC = "titanic-survival"
-STUDIES = sorted((Path(__file__).parents[2] / "docs/studies").glob("*.toml"))
+FILES = sorted((Path(__file__).parents[2] / "docs/studies").glob("*.toml"))
+STUDIES = [path for path in FILES if path.stem != "scaffolds"]  # tests/integration has that one, with the scaffolds themselves
 COPY = "```bash\ncp $MLEB_DATA/sample_submission.csv $MLEB_SUBMISSION/submission.csv\n```"
 SMALL = """
 title = "Does a pause help?"

@@ -137,7 +137,7 @@ def used(cost: CostFigures) -> str:
         priced = cost.cost_usd > 0 or not cost.runs_unpriced
         parts.append(f"{'at least ' if cost.runs_unpriced else ''}${cost.cost_usd:.2f}" if priced else "price unknown")
     if cost.steps is not None:
-        parts.append(f"{cost.steps} steps")
+        parts.append(f"{cost.steps} step{'' if cost.steps == 1 else 's'}")
     return ", ".join(parts) or "-"
 
 
