@@ -12,6 +12,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from mleb_core.agent import Scaffold
+    from mleb_core.audits.protocol import Audit
     from mleb_core.competition import Competition
     from mleb_core.engine.protocol import Engine
     from mleb_core.grading.protocol import Grader
@@ -64,6 +65,14 @@ def mleb_register_runners() -> "Iterable[Runner]":
 @hookspec
 def mleb_register_engines() -> "Iterable[Engine]":
     """Engines that the plugin brings, beside core's `local`. Fires once, at first look-up. Since 0.1."""
+    return ()
+
+
+@hookspec
+def mleb_register_audits() -> "Iterable[Audit]":
+    """Audits that the plugin brings: checks of prepared data or of finished runs (`mleb audit`) that give findings with
+    evidence. Fires once, when ids are first looked up. Since 0.1.
+    """
     return ()
 
 

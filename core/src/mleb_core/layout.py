@@ -381,6 +381,14 @@ class GroupLayout:
         """Where agents in containers work, each in a directory whose name says nothing; gone with the last of them."""
         return self.root / ".places"
 
+    def audit(self, id: str) -> Path:
+        """What an audit found in the group's runs."""
+        return self.root / "audits" / f"{id}.json"
+
+    def audits(self) -> list[Path]:
+        """What audits found, a file each, by name."""
+        return sorted((self.root / "audits").glob("*.json"))
+
     def observer(self, id: str) -> Path:
         """What an observer keeps, below a directory where nothing is taken for a run."""
         return self.root / "observers" / id

@@ -12,6 +12,7 @@ from mleb_core.errors import PluginError, UnknownIdError, UsageError
 from mleb_core.plugins import LoadedPlugin, PluginManager, load_plugins
 
 if TYPE_CHECKING:
+    from mleb_core.audits.protocol import Audit
     from mleb_core.engine.protocol import Engine
     from mleb_core.grading.protocol import Grader
     from mleb_core.observing.protocol import Observer
@@ -78,6 +79,13 @@ class Registry:
         from mleb_core.observing.protocol import Observer
 
         return self._collect("observer", "mleb_register_observers", Observer)
+
+    @cached_property
+    def audits(self) -> "Mapping[str, Audit]":
+        """By id."""
+        from mleb_core.audits.protocol import Audit
+
+        return self._collect("audit", "mleb_register_audits", Audit)
 
     @property
     def splits(self) -> Mapping[str, tuple[str, ...]]:
@@ -160,13 +168,18 @@ class Registry:
         observer: Observer = self._get("observer", self.observers, id)
         return observer
 
+    def audit(self, id: str) -> "Audit":
+        """An audit by id; raises as `grader`."""
+        audit: Audit = self._get("audit", self.audits, id)
+        return audit
+
     def owner(self, kind: str, id: str) -> LoadedPlugin | None:
         """The plugin that registered an id of a kind ("competition", "agent", ...); None for core's own."""
         return self._owners.get((kind, id))
 
     def load_all(self) -> None:
         """Collect every kind, so that each plugin's record holds the errors that only show then."""
-        for kind in ("competitions", "scaffolds", "graders", "runners", "engines", "observers"):
+        for kind in ("competitions", "scaffolds", "graders", "runners", "engines", "observers", "audits"):
             getattr(self, kind)
 
     def _collect(self, kind: str, hook: str, protocol: type, own: Iterable[Any] = ()) -> dict[str, Any]:

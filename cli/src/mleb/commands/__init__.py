@@ -34,6 +34,9 @@ COMMANDS = {
         "mleb.commands.import_", "Make run groups of another harness's results, in MLE-bench's layout."
     ),
     "verify": CommandInfo("mleb.commands.verify", "Check a run group: its ledgers, kept files, scores and reports."),
+    "audit": CommandInfo(
+        "mleb.commands.audit", "Look for leaks in prepared data, and for what finished runs should not do."
+    ),
     "list": CommandInfo("mleb.commands.list", "List what is installed: competitions, agents, graders, and more."),
     "plugin": CommandInfo("mleb.commands.plugin", "Look at the plugins that are installed."),
     "image": CommandInfo("mleb.commands.image", "Build, list and remove the container images that agents run in."),

@@ -31,13 +31,14 @@ from mleb.terms import (
 from mleb_core.errors import UsageError
 
 if TYPE_CHECKING:
+    from mleb_core.audits.findings import AuditRecord
     from mleb_core.evaluate import EvalRequest
     from mleb_core.registry import Registry
     from mleb_core.report.models import GroupReport
 
 __all__ = ["fell_short", "parse_observers", "parse_settings", "register"]
 
-WITH_RESUME = {"resume", "workers", "dry_run", "as_json", "config"}
+WITH_RESUME = {"resume", "workers", "audits", "dry_run", "as_json", "config"}
 """Options that can stand beside --resume: a group that goes on keeps all the rest."""
 
 
@@ -123,6 +124,10 @@ def eval_command(  # noqa: PLR0917
         list[str] | None,
         option("--observe-set", help="A setting of an observer, ID.KEY=VALUE; may be repeated.", metavar="KEY=VALUE"),
     ] = None,
+    audits: Annotated[
+        list[str] | None,
+        option("--audit", help="An audit of the runs, once they have ended (`mleb list audits`).", metavar="NAME"),
+    ] = None,
     resume: Annotated[
         Path | None, option("--resume", help="Go on with a run group that was cut off.", metavar="GROUP_DIR")
     ] = None,
@@ -189,10 +194,15 @@ def eval_command(  # noqa: PLR0917
                 prepare=prepare,
             )
     what = request if resume is None else resume
+    if audits:
+        from mleb_core.audits.carry_out import chosen_audits
+        from mleb_core.audits.protocol import RunAudit
+
+        chosen_audits(registry, audits, RunAudit)
     if dry_run:
         _dry_run(what, registry, as_json=as_json)
     else:
-        _run(what, registry, workers=workers, as_json=as_json)
+        _run(what, registry, workers=workers, audits=audits or (), as_json=as_json)
 
 
 def parse_settings(pairs: "list[str] | tuple[str, ...]", name_of_option: str = "--set") -> dict[str, Any]:
@@ -274,14 +284,20 @@ def _dry_run(what: "EvalRequest | Path", registry: "Registry", *, as_json: bool)
         show_plan(group, keys)
 
 
-def _run(what: "EvalRequest | Path", registry: "Registry", *, workers: int | None, as_json: bool) -> None:
+def _run(
+    what: "EvalRequest | Path", registry: "Registry", *, workers: int | None, audits: Sequence[str], as_json: bool
+) -> None:
     """Evaluate or resume, show it, report it, and end with the exit code that tells."""
+    from mleb.commands.audit import found_bad, show_records
     from mleb.render import Progress
     from mleb.reports import show_group_reports
     from mleb.signals import Interruptible
+    from mleb_core.audits.carry_out import audit_runs
     from mleb_core.evaluate import evaluate
     from mleb_core.evaluate import resume as resume_group
+    from mleb_core.layout import GroupLayout
     from mleb_core.report.formats import to_json
+    from mleb_core.report.load import load_group_report
 
     with (
         stdout_kept(),
@@ -303,6 +319,12 @@ def _run(what: "EvalRequest | Path", registry: "Registry", *, workers: int | Non
             if progress.directory is not None:
                 progress.on_notice(_how_to_go_on(progress.directory))
             raise
+    directory = progress.directory
+    records: list[AuditRecord] = []
+    if audits and directory is not None and interruptible.signal is None:
+        with stdout_kept():
+            records = audit_runs(directory, registry, names=audits)
+            report = load_group_report(GroupLayout(directory).report_json)
     if as_json:
         print_json_text(to_json(report))
     else:

@@ -102,6 +102,14 @@ def _observers(registry: "Registry") -> tuple[list[str], Rows]:
     return ["id", "summary"], _described(registry, "observer", registry.observers.values())
 
 
+def _audits(registry: "Registry") -> tuple[list[str], Rows]:
+    rows = _described(registry, "audit", registry.audits.values())
+    for row in rows:
+        audit = registry.audits[row["id"]]
+        row["looks_at"] = [what for what in ("data", "runs") if hasattr(audit, f"audit_{what}")]
+    return ["id", "looks at", "summary"], rows
+
+
 def _splits(registry: "Registry") -> tuple[list[str], Rows]:
     from mleb.summaries import competition_summaries
     from mleb_core.registry import SPLIT_ALIASES
@@ -155,6 +163,7 @@ KINDS: dict[str, Callable[["Registry"], tuple[list[str], Rows]]] = {
     "runners": _runners,
     "engines": _engines,
     "observers": _observers,
+    "audits": _audits,
     "splits": _splits,
     "standings": _standings,
     "plugins": plugin_rows,

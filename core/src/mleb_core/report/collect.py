@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
+from mleb_core.audits.findings import findings_of
 from mleb_core.errors import RunGroupError
 from mleb_core.layout import GroupLayout, RunLayout, write_whole
 from mleb_core.report.build import group_grading_report
@@ -58,6 +59,7 @@ def collect_group(group_dir: Path) -> tuple[RunGroup, list[Run], dict[RunKey, Ru
     runs: list[Run] = []
     reports: dict[RunKey, RunReport] = {}
     asked: set[str] = set()
+    findings = findings_of(layout)
     for key in group.run_keys():
         place = layout.run(key.competition, key.agent, key.seed)
         asked.add(os.fspath(place.run))
@@ -65,7 +67,8 @@ def collect_group(group_dir: Path) -> tuple[RunGroup, list[Run], dict[RunKey, Ru
         if run is not None:
             runs.append(run if at_work else _as_left(run))
         if report is not None:
-            reports[key] = report
+            found = findings.get(key, ())
+            reports[key] = report.model_copy(update={"findings": found}) if found else report
     known = {run.key for run in runs}
     for place in layout.runs():
         if os.fspath(place.run) not in asked:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mleb_core.audits.findings import Finding
 from mleb_core.leaderboard import Medal
 from mleb_core.run import Cause, RunGroup, RunKey, RunStatus, Text
 
@@ -206,6 +207,9 @@ class RunReport(Report):
     """Whether its agent had a privileged container, which isolates little."""
     competition_report: CompetitionReport | None = None
     """The graded submission; None where the run was not graded."""
+    findings: tuple[Finding, ...] = ()
+    """What audits found in the run (`mleb audit runs`). Kept beside the runs, in the group's `audits/`, and joined in
+    when the group's report is made; the run's own report.json, which its ledger knows, does not have them."""
     ledger: str | None = None
     """Hash of the ledger's entry that this result hangs on: its verdict, or the agent's end where there is none. None
     where the run has no ledger."""

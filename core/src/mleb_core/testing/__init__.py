@@ -10,14 +10,23 @@ found over its entry point as a user's mleb would find it.
 
     competition.py   CompetitionContract     agent.py     AgentContract
     grader.py        GraderContract          runner.py    RunnerContract
-    engine.py        EngineContract          tiny/        the small competition that agents and runners meet
+    engine.py        EngineContract          audit.py     AuditContract
+    tiny/            the small competition that agents and runners meet
     images.py        a container image made of this machine's files, for tests without a registry
 """
 
 from mleb_core.testing.agent import AgentContract
+from mleb_core.testing.audit import AuditContract
 from mleb_core.testing.competition import CompetitionContract
 from mleb_core.testing.engine import EngineContract
 from mleb_core.testing.grader import GraderContract
 from mleb_core.testing.runner import RunnerContract
 
-__all__ = ["AgentContract", "CompetitionContract", "EngineContract", "GraderContract", "RunnerContract"]
+__all__ = [
+    "AgentContract",
+    "AuditContract",
+    "CompetitionContract",
+    "EngineContract",
+    "GraderContract",
+    "RunnerContract",
+]
