@@ -1,6 +1,7 @@
 """What happens in a conversation of OpenHands: in short for the run's log, in full for logs/trajectory.jsonl."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ __all__ = ["Events"]
 
 CHARS = 4000
 """Characters of one command or output in the log, at most."""
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|[\x00-\x08\x0b-\x1f]")
+"""What moves a terminal's cursor and paints it."""
 
 
 class Events:
@@ -51,7 +54,8 @@ class Events:
 
 def show(title: str, *texts: str) -> None:
     """Print something with a title."""
-    print(f"--- {title}", *(cut(text.rstrip()) for text in texts if text.strip()), sep="\n", flush=True)
+    plain = [ESCAPES.sub("", text).rstrip() for text in texts]
+    print(f"--- {title}", *(cut(text) for text in plain if text), sep="\n", flush=True)
 
 
 def cut(text: str) -> str:

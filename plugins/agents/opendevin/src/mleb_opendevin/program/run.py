@@ -43,12 +43,18 @@ def main() -> int:
     instructions = Path(os.environ["MLEB_INSTRUCTIONS"]).read_text(encoding="utf-8", errors="replace")
     task = f"{instructions.rstrip()}\n{NOTE.format(code=os.environ['MLEB_CODE'])}"
     folder.joinpath("task.md").write_text(task, encoding="utf-8")
+    quiet = Path(os.environ["HOME"], ".inputrc")  # else bash marks each command's output for pasting
+    if not quiet.exists():
+        quiet.write_text("set enable-bracketed-paste off\n", encoding="utf-8")
     state = State(folder / "state.json")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stopped)
     settings = json.loads(os.environ["OPENDEVIN_SETTINGS"])
-    print(f"{settings['name']}: at most {settings['steps']} steps with {settings['model']}", flush=True)
-    reason = watch(folder, end)
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stopped)
+        print(f"{settings['name']}: at most {settings['steps']} steps with {settings['model']}", flush=True)
+        reason = watch(folder, end)
+    except Ended:
+        reason = "stopped"
     state.read()
     line, code = verdict(state, reason, handed_in())
     print(f"{settings['name']}: {line}", flush=True)
@@ -56,10 +62,13 @@ def main() -> int:
 
 
 def watch(folder: Path, end: float) -> str:
-    """Run inside.py until it ends, or `end`, or a signal.
+    """Run inside.py until it ends, or `end`.
 
     Returns:
-        `ended`, `time` or `stopped`.
+        `ended` or `time`.
+
+    Raises:
+        Ended: a signal came.
     """
     env = {**os.environ, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "160"}
     env |= {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True"}
@@ -77,8 +86,6 @@ def watch(folder: Path, end: float) -> str:
                 return "time"
             time.sleep(0.1)
         return "ended"
-    except Ended:
-        return "stopped"
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
