@@ -74,7 +74,7 @@ def test_an_export_is_replaced_and_nothing_else_is(made, tmp_path):
     one = made.root / made.group("dummy")
     for _ in range(2):
         result = made.mleb("view", one, "--export", target)
-        assert result.returncode == 0 and result.stdout.startswith("8 pages in "), result.stderr
+        assert result.returncode == 0 and result.stdout.startswith("9 pages in "), result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
     other = tmp_path / "other"
     other.mkdir()

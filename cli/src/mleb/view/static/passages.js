@@ -142,12 +142,12 @@
       }
       this.found = { words, at: answer.found };
       await this.open({ start: Math.max(0, answer.found - 2000) }, "start");
-      this.show(words);
+      this.show(words, answer.found);
     }
 
     // Select the words found, and bring them into sight.
-    show(words) {
-      const text = this.pieces[0]?.node.firstChild;
+    show(words, byte) {
+      const text = this.pieces.find((piece) => piece.start <= byte && byte < piece.end)?.node.firstChild;
       const at = text ? text.data.toLowerCase().indexOf(words.toLowerCase(), 0) : -1;
       if (at < 0) {
         return;
