@@ -1,6 +1,7 @@
 """`mleb eval`: the main job."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -329,7 +330,7 @@ def _run(
         print_json_text(to_json(report))
     else:
         show_group_reports([report])
-    directory = progress.directory
+        show_records(records)
     if interruptible.signal is not None:
         if directory is not None:
             print_notice(_how_to_go_on(directory))
@@ -338,6 +339,8 @@ def _run(
     if fell_short(report):
         if directory is not None and report.counts.cancelled < len(report.missing):
             print_notice(_how_to_go_on(directory))
+        raise typer.Exit(1)
+    if any(found_bad(record) for record in records):
         raise typer.Exit(1)
 
 
