@@ -1,6 +1,6 @@
 """mleb's own base images: what every agent finds beside its own program.
 
-    base         CPU: Python 3.11 on Debian, and the libraries of dockerfiles/requirements.txt
+    base         CPU: Python 3.12 on Debian, and the libraries of dockerfiles/requirements.txt
     base-cuda    the same with NVIDIA's runtime libraries, Python 3.12 on Ubuntu
 
 Both have the user `agent` (uid 1000), the folders of a run under /home, and `python3` first in PATH.
