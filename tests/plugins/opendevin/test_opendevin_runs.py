@@ -44,6 +44,7 @@ def test_it_solves_a_sample_in_spite_of_faults_until_the_budget_is_reached(run_o
     assert kinds[:2] == ["SystemPromptEvent", "MessageEvent"] and kinds.count("ActionEvent") == 5
     metrics = json.loads((layout.logs / "metrics.json").read_text())["usage_to_metrics"]["default"]
     assert metrics["accumulated_token_usage"]["prompt_tokens"] > 0
+    assert run.usage.steps == 6
     usage = json.loads(layout.usage.read_text())
     assert (usage["requests"], len(asked)) == (6, 8)
 

@@ -106,6 +106,7 @@ def converse(settings: dict[str, Any], folder: Path, state: State) -> tuple[Any,
         visualizer=None,
         callbacks=[events],
     )
+    keep_counts(conversation, logs, state)
     count_steps(Agent, conversation, logs, state)
     conversation.send_message(folder.joinpath("task.md").read_text(encoding="utf-8"))
     return conversation, events
@@ -119,7 +120,7 @@ def count_steps(agent_class: Any, conversation: Any, logs: Path, state: State) -
         original(self, *args, **given)
         state.steps += 1
         state.write()
-        keep_metrics(conversation, logs)
+        keep_counts(conversation, logs, state)
 
     agent_class.step = step
 
@@ -151,11 +152,13 @@ def talk(conversation: Any, events: Events, settings: dict[str, Any], state: Sta
         conversation.send_message(told)
 
 
-def keep_metrics(conversation: Any, logs: Path) -> None:
-    """Write OpenHands' own count of tokens and of the time that replies took to logs/metrics.json."""
-    part = logs / "metrics.json.part"
-    part.write_text(conversation.conversation_stats.model_dump_json(indent=1), encoding="utf-8")
-    os.replace(part, logs / "metrics.json")  # noqa: PTH105
+def keep_counts(conversation: Any, logs: Path, state: State) -> None:
+    """Write the steps for the run's report, and OpenHands' own count of tokens and seconds, to the logs."""
+    metrics = conversation.conversation_stats.model_dump_json(indent=1)
+    for name, text in (("steps.json", json.dumps({"steps": state.steps})), ("metrics.json", metrics)):
+        part = logs / f"{name}.part"
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, logs / name)  # noqa: PTH105
 
 
 def die_with_parent() -> None:
