@@ -150,8 +150,13 @@ def test_hostile_names_and_reports_never_run(own, viewing, page):
     (place / "run.json").write_text(json.dumps(run))
     report = json.loads((place / "report.json").read_text())
     report["competition_report"] |= {"valid_submission": False, "score": None, "reason": evil, "medal": "none"}
-    report |= {"findings": [{"audit": evil, "severity": "high", "message": evil, "evidence": {"line": evil}}]}
     (place / "report.json").write_text(json.dumps(report))
+    seen = {"file": evil, "line": 3, "values": {evil: evil}}
+    finding = {"audit": "rules", "rule": "evil", "severity": "serious", "message": evil, "evidence": [seen]}
+    audit = {"audit": "rules", "plugin": evil, "created_at": evil, "runs": [{"key": run["key"], "findings": [finding]}]}
+    (own.root / name / "audits").mkdir()
+    (own.root / name / "audits" / "rules.json").write_text(json.dumps(audit))
+    (own.root / name / "audits" / "other.json").write_text("{")
     (place / "submission" / "submission.csv").write_text(f'{evil},"{evil}\n</script>"\n1,2\n')
     gpu = {"id": evil, "name": evil, "utilization_percent": [1, 2], "memory_bytes": [1, 2], "power_w": [1, 2]}
     own_use = {"t_s": [1, 2], "cpu_cores": [1, 2], "memory_bytes": [1, 2], "disk_bytes": [None, None]}
@@ -162,10 +167,12 @@ def test_hostile_names_and_reports_never_run(own, viewing, page):
     page.get_by_role("link", name="onerror").click()
     settled(page)
     assert page.locator("#troubles").inner_text().count("window.hacked=1") == 1
+    assert page.locator("#findings").inner_text().count("window.hacked=1") == 3
+    assert "other.json: no findings of an audit" in page.locator("#findings").inner_text()
     page.locator("#matrix a.m").first.click()
     settled(page)
     assert "Findings of audits" in page.inner_text("main")
-    assert page.locator(".findings").inner_text().count("window.hacked=2") == 3
+    assert page.locator(".findings").inner_text().count("window.hacked=2") == 4
     page.wait_for_function("() => document.querySelectorAll('.chart canvas').length === 5")
     assert page.evaluate("() => window.hacked") is None
     assert page.locator("main script:not([type='application/json']), main img").count() == 0

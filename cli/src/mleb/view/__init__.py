@@ -10,6 +10,7 @@
     passages.py       a part of a file of any size, as text
     conversation.py   one exchange with a model as messages; transcript.py: a transcript by exchanges
     ledgers.py        a ledger as a table
+    findings.py       what audits found
     curves.py         what charts of a run show
     groups.py  runs.py  comparing.py     what each page shows, as plain data
     pages.py          pages from templates/; site.py: each page from what lies there at the moment

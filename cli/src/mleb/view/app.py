@@ -3,6 +3,7 @@
     /  /index.html  /live.json  /list.html
     /compare/index.html?a=GROUP|AGENT&b=GROUP|AGENT
     /groups/GROUP/...                                    index.html  live.json  figures.html  troubles.html
+                                                         findings.html
     /groups/GROUP/COMPETITION/...                        index.html  board.html
     /groups/GROUP/COMPETITION/AGENT/SEED/...             index.html  live.json  head.html  files.html
                                                          text.json  transcript.json  ledger.json  raw
@@ -96,6 +97,7 @@ def make_app(site: Site) -> Starlette:
         Route(group + "/live.json", data(lambda r: site.group_live(_group(site, r)))),
         Route(group + "/figures.html", page(part("figures.html"))),
         Route(group + "/troubles.html", page(part("troubles.html"))),
+        Route(group + "/findings.html", page(part("findings.html"))),
         *_both(group, page(part("group.html"))),
         Route(competition + "/board.html", page(board("board.html"))),
         *_both(competition, page(board("competition.html"))),
@@ -218,7 +220,12 @@ def _run_live(group: GroupIndex, key: Key, place: RunLayout) -> dict[str, Any]:
     watched = (place.log, place.transcript, place.ledger, place.resources, place.snapshot_list, place.usage)
     sizes = {path.name: _size(group, path) for path in (*watched, place.snapshot_scores, place.events)}
     state = {"mark": cell.mark, "status": cell.status, "score": cell.score, "note": cell.note} if cell else {}
-    return {"state": "live" if group.at_work and not (cell and cell.ended) else "", "run": state, "sizes": sizes}
+    return {
+        "state": "live" if group.at_work and not (cell and cell.ended) else "",
+        "run": state,
+        "sizes": sizes,
+        "audited": group.audited,
+    }
 
 
 def _size(group: GroupIndex, path: Path) -> int:

@@ -53,6 +53,8 @@ class GroupIndex:
         """Another one after each change."""
         self.others: tuple[str, ...] = ()
         """Directories in it that it did not ask for."""
+        self.audited = 0
+        """Another one when there are other findings of audits."""
         self._cells: list[Cell | None] = []
         self._stamps: list[tuple[int, int]] = []
         self._group_stamp = -1
@@ -123,8 +125,12 @@ class GroupIndex:
             return
         try:
             changed |= self._scan_runs(top, self.group)
+            audited = stamp(top, self.layout.audit("x").parent.name)
+            changed |= audited != self.audited
+            self.audited = audited
             with os.scandir(top) as entries:
-                asked = set(self.group.competitions)
+                own = (self.layout.audit("x"), self.layout.observer("x"))
+                asked = {*self.group.competitions, *(path.parent.name for path in own)}
                 names = (e.name for e in entries if e.name not in asked and not e.name.startswith("."))
                 folders = [name for name in names if os.path.isdir(self.directory / name)]  # noqa: PTH112
             others = tuple(sorted(folders))

@@ -53,7 +53,6 @@ def run_page(index: GroupIndex, key: Key, place: RunLayout) -> dict[str, Any]:
         "imported": index.group.imported if index.group else None,
         "run": _part(lambda: _run_facts(index, place)),
         "report": report if "problem" in report else _report_facts(report["model"]),
-        "findings": _findings(index, place),
         "scores": _part(lambda: _scores(index, place, report.get("model"))),
         "resources": _part(lambda: {"charts": resource_charts(read(base, place.resources, _MOST_JSON))}),
         "usage": _part(lambda: _usage(index, place)),
@@ -124,24 +123,6 @@ def _report_facts(report: RunReport) -> dict[str, Any]:
     if graded is None:
         return {**document, "grade": None}
     return {**document, "grade": {**graded.model_dump(mode="json"), "lines": medal_lines(graded)}}
-
-
-def _findings(index: GroupIndex, place: RunLayout) -> list[dict[str, str]]:
-    """What audits found, where the report says so: `audit`, `severity`, `message`, `evidence` of each."""
-    try:
-        found = json.loads(read(index.directory, place.report, _MOST_JSON)).get("findings")
-    except (MlebError, ValueError, AttributeError, RecursionError):
-        return []
-    names = ("audit", "severity", "message", "evidence")
-    return [
-        {name: _words(finding.get(name)) for name in names}
-        for finding in (found if isinstance(found, list) else [])[:200]
-        if isinstance(finding, dict)
-    ]
-
-
-def _words(value: Any) -> str:
-    return value if isinstance(value, str) else "" if value is None else json.dumps(value, indent=1)[:4000]
 
 
 def _scores(index: GroupIndex, place: RunLayout, report: RunReport | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from mleb.view.comparing import choices, chosen, comparison
+from mleb.view.findings import Findings
 from mleb.view.groups import competition_page, group_live, group_page, group_row, troubles
 from mleb.view.index import GroupIndex, Index, Key
 from mleb.view.leaderboards import Leaderboards
@@ -31,6 +32,7 @@ class Site:
         self.statistics = Statistics()
         self.leaderboards = Leaderboards()
         self.transcripts = Transcripts()
+        self.findings = Findings()
         self.served = served
 
     def list(self, template: str = "index.html") -> str:
@@ -61,6 +63,8 @@ class Site:
         values: dict[str, Any] = {}
         if template in ("group.html", "troubles.html"):
             values["troubles"] = troubles(group)
+        if template in ("group.html", "findings.html"):
+            values["findings"] = self.findings.of_group(group)
         if template == "group.html":
             values["group"] = group_page(group)
         if template == "figures.html" or (template == "group.html" and not self.served):
@@ -93,7 +97,9 @@ class Site:
             template: of the page or the part.
             kept: what a page without a server has of log, transcript, ledger and files.
         """
-        return self._render(template, 5, page=run_page(group, key, place), kept=kept or {})
+        return self._render(
+            template, 5, page=run_page(group, key, place), findings=self.findings.of_run(group, key), kept=kept or {}
+        )
 
     def compare(self, a: str | None, b: str | None) -> str:
         """Two agents, or the choice of them."""
