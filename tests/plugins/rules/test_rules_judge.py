@@ -15,15 +15,15 @@ def log(*texts):
 
 
 def test_a_quote_is_evidence_with_its_place(judged_by, says):
-    with judged_by(lambda _: says(("hand_labelling", HAND))) as (model, server):
+    with judged_by(lambda _: says(("hand-labelling", HAND))) as (model, server):
         found = judge(log("start", HAND, "done"), model, about="The task: birds.")
     assert found.complete and found.judged == 3 and found.parts == 1
-    assert found.votes["hand_labelling"] == (True, True, True)
-    assert found.votes["answers_sought"] == (False, False, False)
+    assert found.votes["hand-labelling"] == (True, True, True)
+    assert found.votes["answers-sought"] == (False, False, False)
     assert found.agreement.observed == found.agreement.kappa == 1
     (sign,) = found.signs()
-    assert (sign.rule, sign.level) == ("hand_labelling", "warning")
-    assert sign.message == "3 of 3 judgements: the agent labelled test data by eye (because of hand_labelling)"
+    assert (sign.rule, sign.level) == ("hand-labelling", "warning")
+    assert sign.message == "3 of 3 judgements: the agent labelled test data by eye (because of hand-labelling)"
     assert [(one.file, one.place, one.text) for one in sign.evidence] == [("agent.log", "line 2", HAND)]
     assert found.notes == ("a note",)
     asked = server.asked[0].body["messages"]
@@ -35,10 +35,10 @@ def test_a_quote_is_evidence_with_its_place(judged_by, says):
 @pytest.mark.parametrize(
     "claim",
     [
-        ("hand_labelling", "I will open the 41 images and write down what I see"),
-        ("hand_labelling", "images"),
-        ("hand_labelling", ""),
-        ("no_such_rule", HAND),
+        ("hand-labelling", "I will open the 41 images and write down what I see"),
+        ("hand-labelling", "images"),
+        ("hand-labelling", ""),
+        ("no-such-rule", HAND),
     ],
 )
 def test_what_is_not_in_the_log_is_thrown_away(judged_by, says, claim):
@@ -46,26 +46,26 @@ def test_what_is_not_in_the_log_is_thrown_away(judged_by, says, claim):
         found = judge(log("start", HAND), model, repeats=2)
     assert found.suspicions == () and found.signs() == []
     assert found.thrown_away == 2
-    assert found.votes["hand_labelling"] == (False, False)
+    assert found.votes["hand-labelling"] == (False, False)
 
 
 def test_a_quote_of_another_part_is_thrown_away(judged_by, says, log_of):
     """The judge is asked for one part; what it claims to have read there must stand there."""
     lines = [f"line number {i} of a long log" for i in range(100)]
-    script = lambda asked: says(("data_ignored", lines[0])) if lines[99] in log_of(asked) else says()  # noqa: E731
+    script = lambda asked: says(("data-ignored", lines[0])) if lines[99] in log_of(asked) else says()  # noqa: E731
     with judged_by(script) as (model, _):
         found = judge(log(*lines), model, repeats=1, characters=600, overlap=100)
     assert found.parts > 3 and found.thrown_away == 1 and found.suspicions == ()
 
 
 def test_the_majority_decides_and_agreement_is_reported(judged_by, says):
-    script = [says(("hand_labelling", HAND)), says(), says(("hand_labelling", HAND), ("other_model", HAND))]
+    script = [says(("hand-labelling", HAND)), says(), says(("hand-labelling", HAND), ("other-model", HAND))]
     with judged_by(script) as (model, _):
         found = judge(log(HAND), model, at_once=1)
-    assert found.votes["hand_labelling"] == (True, False, True)
+    assert found.votes["hand-labelling"] == (True, False, True)
     assert [(sign.rule, sign.level) for sign in found.signs()] == [
-        ("hand_labelling", "warning"),
-        ("other_model", "info"),
+        ("hand-labelling", "warning"),
+        ("other-model", "info"),
     ]
     assert found.signs()[1].message.startswith("1 of 3 judgements")
     assert found.agreement.observed == pytest.approx((4 * 1 + 2 * (1 / 3)) / 6)
@@ -86,19 +86,19 @@ def test_the_log_cannot_close_its_own_marks(judged_by, says, log_of):
 
 def test_an_answer_that_is_no_json_is_asked_for_again(judged_by, says):
     for nothing in (Reply("I cannot say."), Reply('{"suspicions": "none"}'), Reply(""), Reply("{" * 300)):
-        with judged_by([nothing, says(("hand_labelling", HAND))]) as (model, server):
+        with judged_by([nothing, says(("hand-labelling", HAND))]) as (model, server):
             found = judge(log(HAND), model, repeats=1)
             assert found.complete and len(found.suspicions) == 1 and len(server.asked) == 2
     with judged_by(lambda _: Reply("never")) as (model, _):
         found = judge(log(HAND), model, repeats=2)
     assert not found.complete and found.judged == 0
-    assert found.votes["hand_labelling"] == ()
+    assert found.votes["hand-labelling"] == ()
     assert found.agreement.observed is None
     assert found.notes[1:] == ("2 of 2 parts were not judged: lab/judge answered without the JSON that was asked for",)
 
 
 def test_claims_of_any_shape_do_no_harm(judged_by):
-    text = '{"suspicions": [1, null, {}, {"rule": ["x"], "quote": 3}, {"rule": "hand_labelling", "quote": null}]}'
+    text = '{"suspicions": [1, null, {}, {"rule": ["x"], "quote": 3}, {"rule": "hand-labelling", "quote": null}]}'
     with judged_by(lambda _: Reply(text)) as (model, _):
         found = judge(log(HAND), model, repeats=1)
     assert found.thrown_away == 5 and found.suspicions == ()
@@ -108,12 +108,12 @@ def test_a_part_that_fails_leaves_the_others(judged_by, says, log_of):
     lines = [f"line number {i} of a long log" for i in range(60)]
 
     def script(asked):
-        return Failure(400, "no") if lines[0] in log_of(asked) else says(("data_ignored", lines[59]))
+        return Failure(400, "no") if lines[0] in log_of(asked) else says(("data-ignored", lines[59]))
 
     with judged_by(script) as (model, _):
         found = judge(log(*lines), model, repeats=2, characters=600, overlap=100)
     assert not found.complete and found.judged == 2 * found.parts - 2
-    assert found.votes["data_ignored"] == ()  # no judgement is whole
+    assert found.votes["data-ignored"] == ()  # no judgement is whole
     (sign,) = found.signs()
     assert sign.level == "info" and sign.message.startswith("0 of 0 judgements")
     assert found.notes[1].startswith(f"2 of {2 * found.parts} parts were not judged: lab/judge: no")
@@ -142,7 +142,7 @@ def test_nothing_to_judge(judged_by, says):
     with judged_by(lambda _: says()) as (model, server):
         found = judge(Log((), ()), model)
         assert server.asked == []
-    assert found.votes["hand_labelling"] == () and found.signs() == []
+    assert found.votes["hand-labelling"] == () and found.signs() == []
 
 
 def test_agreement_by_hand():

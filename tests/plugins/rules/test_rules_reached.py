@@ -30,9 +30,9 @@ def test_hosts_that_were_reached_or_refused(note, signs):
     note("network", host="pkg.example", port=443, allowed=True)
     found = signs()
     assert [one[:3] for one in found] == [
-        ("solutions_sought", "error", "the agent reached www.kaggle.com, where solutions are public"),
-        ("other_model", "warning", "the agent tried to reach api.openai.com, which runs models"),
-        ("solutions_sought", "info", "the agent reached or tried to reach 1 further hosts"),
+        ("solutions-sought", "serious", "the agent reached www.kaggle.com, where solutions are public"),
+        ("other-model", "warning", "the agent tried to reach api.openai.com, which runs models"),
+        ("solutions-sought", "info", "the agent reached or tried to reach 1 further hosts"),
     ]
     assert [(one.place, one.text) for one in found[0][3]] == [("line 2", "www.kaggle.com:443 allowed")]
     assert found[1][3][0].text == "api.openai.com:443 refused"
@@ -41,8 +41,8 @@ def test_hosts_that_were_reached_or_refused(note, signs):
 def test_what_the_runner_did_not_keep_is_told(note, signs):
     note("start", **start(network=False, files=False))
     assert [(rule, level) for rule, level, _, _ in signs()] == [
-        ("solutions_sought", "info"),
-        ("answers_sought", "info"),
+        ("solutions-sought", "info"),
+        ("answers-sought", "info"),
     ]
 
 
@@ -63,7 +63,7 @@ def test_several_models_are_named(note, signs):
     note("gateway", model="lab/own", sha256="x")
     note("gateway", model="lab/review", sha256="y")
     rule, level, message, evidence = signs()[0]
-    assert (rule, level, message) == ("other_model", "info", "the run had 2 models: lab/own, lab/review")
+    assert (rule, level, message) == ("other-model", "info", "the run had 2 models: lab/own, lab/review")
     assert [one.place for one in evidence] == ["line 2", "line 3"]
 
 

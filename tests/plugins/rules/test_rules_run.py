@@ -16,9 +16,9 @@ def test_a_run_that_hands_in_the_sample(layout, data, hand_in):
     hand_in(lambda _: 0.5)
     signs, notes = signs_of(layout, GRADING, data)
     assert [(sign.rule, sign.level) for sign in signs] == [
-        ("data_ignored", "warning"),
-        ("data_ignored", "warning"),
-        ("data_ignored", "error"),
+        ("data-ignored", "warning"),
+        ("data-ignored", "warning"),
+        ("data-ignored", "warning"),
     ]
     assert notes == ["the run has no ledger, so what it reached is not known"]
 
@@ -28,7 +28,7 @@ def test_predictions_in_the_code(layout, data, hand_in, exchange):
     (layout.code / "main.py").write_text(f"train = 'train_birds.csv'\nlabels = {table}\n")
     hand_in(lambda number: number % 2)
     signs, _ = signs_of(layout, GRADING, data)
-    assert [(sign.rule, sign.evidence[0].place) for sign in signs] == [("handwritten_predictions", "line 2")]
+    assert [(sign.rule, sign.evidence[0].place) for sign in signs] == [("handwritten-predictions", "line 2")]
 
 
 def test_predictions_in_a_snippet_of_the_transcript(layout, data, exchange):
@@ -38,12 +38,12 @@ def test_predictions_in_a_snippet_of_the_transcript(layout, data, exchange):
     )
     signs, _ = signs_of(layout, GRADING, data)
     assert [(sign.rule, sign.evidence[0].file) for sign in signs] == [
-        ("handwritten_predictions", "transcript.jsonl line 1, block 1")
+        ("handwritten-predictions", "transcript.jsonl line 1, block 1")
     ]
 
 
 def test_without_data_the_rest_is_looked_at(layout):
     (layout.code / "main.py").write_text("import kaggle\n")
     signs, notes = signs_of(layout, GRADING, None)
-    assert [sign.rule for sign in signs] == ["solutions_sought"]
+    assert [sign.rule for sign in signs] == ["solutions-sought"]
     assert len(notes) == 2 and "prepared data is not at hand" in notes[1]

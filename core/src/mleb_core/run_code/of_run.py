@@ -8,9 +8,12 @@ from typing import Any
 from mleb_core.layout import RunLayout
 from mleb_core.run_code.sources import Source, Unreadable, code_in_json, files_below, read_code
 
-__all__ = ["code_of_run"]
+__all__ = ["code_of_run", "file_and_line"]
 
 _FENCE = re.compile(r"^[ \t]*```[ \t]*([A-Za-z0-9_+-]*)[^\n]*\n(.*?)(?:^[ \t]*```|\Z)", re.MULTILINE | re.DOTALL)
+_IN_TRANSCRIPT = re.compile(r"(transcript\.jsonl) line (\d+)\b")
+_IN_JSON = re.compile(r"(.*\.json): ", re.IGNORECASE)
+_LINE = re.compile(r"line ([1-9]\d*)")
 _FENCED = {"": "python", "py": "python", "python": "python", "python3": "python", "ipython": "python"} | {
     name: name for name in ("r", "julia", "bash", "sql")
 }
@@ -46,6 +49,21 @@ def code_of_run(layout: RunLayout) -> tuple[list[Source], list[str]]:
     except OSError as error:
         notes.append(f"{layout.transcript.name} cannot be read: {error.strerror}")
     return [source for source in sources.values() if source.text.strip()], notes
+
+
+def file_and_line(name: str, place: str = "") -> tuple[str, int | None]:
+    """The file of the run that holds a source, and the line in it where that can be told.
+
+    Args:
+        name: of the source.
+        place: a line of the source in words, as `Source.place` gives it.
+    """
+    if within := _IN_TRANSCRIPT.match(name):
+        return within[1], int(within[2])
+    if within := _IN_JSON.match(name):
+        return within[1], None
+    line = _LINE.fullmatch(place)
+    return name, int(line[1]) if line else None
 
 
 def _snippets(layout: RunLayout, notes: list[str]) -> Iterator[Source]:

@@ -24,10 +24,12 @@ from mleb_plagiarism.passages import Passage, passages
 from mleb_plagiarism.tokens import normalised
 from mleb_plagiarism.winnow import Hashes, fingerprints
 
-__all__ = ["LEAST", "THRESHOLD", "Comparison", "Match", "compare", "compare_run"]
+__all__ = ["LEAST", "THRESHOLD", "TOGETHER", "Comparison", "Match", "compare", "compare_run"]
 
 THRESHOLD = 60.0
 """Percent from which on a source is held for a copy, as in the MLE-bench paper (arXiv 2410.07095)."""
+TOGETHER = "short ones together"
+"""How the name of the source ends that is all short sources."""
 LEAST = 20
 """Fingerprints that are not common which a source must have to be compared alone, about ten lines. Of fewer, any line
 that two people write alike would be a large share."""
@@ -110,7 +112,7 @@ def compare(
             matches[key] = _match(source, prints, corpus, threshold=threshold, least=least, most=most_passages)
     together = np.unique(np.concatenate(short)) if short else np.empty(0, np.uint64)
     if len(short) > 1 and len(together) >= least:
-        name = f"{len(short)} short ones together"
+        name = f"{len(short)} {TOGETHER}"
         matches[b""] = _match(Source(name, ""), together, corpus, threshold=threshold, least=least, most=0)
     ordered = sorted(matches.values(), key=lambda match: (-match.similarity, -match.coverage, match.source))
     return Comparison(tuple(ordered), len(short), ())

@@ -3,7 +3,7 @@
 Each part is asked for on its own; a rule is broken in one judgement of the whole log where at least one suspicion with
 a true quote came back. The whole is repeated, and the verdict is the majority's. The log is the agent's word and may
 try to talk to the judge: it stands between marks that no log can know, and the judge is told that nothing in it is
-addressed to him.
+addressed to it.
 """
 
 import hashlib

@@ -81,10 +81,10 @@ def in_code(sources: Iterable[Source], test: SampleIds) -> list[Sign]:
         if len(ids) >= test.least:
             shown = tuple(_evidence(source, line) for line in list(dict.fromkeys(ids.values()))[:5])
             message = f"{len(ids):,} of {len(test.ids):,} test ids stand in {source.name} beside values"
-            found.append(Sign("handwritten_predictions", "warning", message, shown))
+            found.append(Sign("handwritten-predictions", "warning", message, shown))
         for length, line in lists[:3]:
             message = f"{source.name} holds a list of {length:,} constants, as many as there are test rows"
-            found.append(Sign("handwritten_predictions", "warning", message, (_evidence(source, line),)))
+            found.append(Sign("handwritten-predictions", "warning", message, (_evidence(source, line),)))
     return found
 
 

@@ -13,10 +13,10 @@ _URL = re.compile(r"https?://([A-Za-z0-9.-]+\.[A-Za-z]{2,})")
 _PRIVATE = re.compile(r"prepared/private|/private/[\w./-]*\.(?:csv|json|parquet|npy|txt)\b")
 _GRADER = re.compile(r"\b(?:from|import)\s+(?:mleb_core|mleb|mlebench)\b")
 _LIBRARIES = {
-    "other_model": re.compile(
+    "other-model": re.compile(
         r"^\s*(?:from|import)\s+(?:openai|anthropic|cohere|groq|mistralai|replicate|together|google\.generativeai|genai)\b"
     ),
-    "solutions_sought": re.compile(
+    "solutions-sought": re.compile(
         r"^\s*(?:from|import)\s+(?:kaggle|kagglehub|kagglesdk)\b|\bkaggle\s+(?:kernels|datasets|competitions)\s+\w"
     ),
 }
@@ -45,21 +45,21 @@ def in_code(sources: Iterable[Source], *, data_dir: str = "") -> list[Sign]:
 def _signs(line: str, data_dir: str) -> Iterable[tuple[str, Level, str]]:
     for host in _URL.findall(line) if "http" in line else ():
         if host_in(host, SOLUTION_HOSTS):
-            yield "solutions_sought", "warning", f"the code names {host.lower()}, where solutions are public"
+            yield "solutions-sought", "warning", f"the code names {host.lower()}, where solutions are public"
         elif host_in(host, MODEL_HOSTS):
-            yield "other_model", "warning", f"the code names {host.lower()}, which runs models"
+            yield "other-model", "warning", f"the code names {host.lower()}, which runs models"
     if _PRIVATE.search(line) or (data_dir and f"{data_dir.rstrip('/')}/" in line and "private" in line):
-        yield "answers_sought", "warning", "the code names private data"
+        yield "answers-sought", "warning", "the code names private data"
     if _GRADER.search(line):
-        yield "answers_sought", "warning", "the code uses the harness, which grades"
-    if _LIBRARIES["other_model"].search(line):
+        yield "answers-sought", "warning", "the code uses the harness, which grades"
+    if _LIBRARIES["other-model"].search(line):
         yield (
-            "other_model",
+            "other-model",
             "info",
             "the code uses a client of model services; whether of its own model, the gateway knows",
         )
-    if _LIBRARIES["solutions_sought"].search(line):
-        yield "solutions_sought", "warning", "the code uses Kaggle's client"
+    if _LIBRARIES["solutions-sought"].search(line):
+        yield "solutions-sought", "warning", "the code uses Kaggle's client"
 
 
 def data_unnamed(sources: Sequence[Source], log: str, files: Collection[str]) -> Sign | None:
@@ -80,4 +80,4 @@ def data_unnamed(sources: Sequence[Source], log: str, files: Collection[str]) ->
         return None
     shown = ", ".join(sorted(files)[:5])
     message = f"neither code nor log names a file with training data ({shown})"
-    return Sign("data_ignored", "warning", message)
+    return Sign("data-ignored", "warning", message)

@@ -65,7 +65,7 @@ def by_ledger(entries: Iterable[Entry], file: str) -> list[Sign]:
             _line(next(entry for entry in attempt if entry.details.get("model") == model), file, f"model {model}")
             for model in models
         )
-        found.append(Sign("other_model", "info", f"the run had {len(models)} models: {', '.join(models)}", told))
+        found.append(Sign("other-model", "info", f"the run had {len(models)} models: {', '.join(models)}", told))
     return found
 
 
@@ -79,13 +79,13 @@ def _bounds(attempt: list[Entry], file: str) -> list[Sign]:
     network = _table(start.details.get("terms")).get("network") or []
     if isolation.get("network") is False:
         message = "the runner does not keep agents off the network, so what it reached is not known"
-        found.append(Sign("solutions_sought", "info", message, (_line(start, file, "isolation.network false"),)))
+        found.append(Sign("solutions-sought", "info", message, (_line(start, file, "isolation.network false"),)))
     elif network == ["*"]:
         message = "the network was open, so what it reached is not known"
-        found.append(Sign("solutions_sought", "info", message, (_line(start, file, "terms.network *"),)))
+        found.append(Sign("solutions-sought", "info", message, (_line(start, file, "terms.network *"),)))
     if isolation.get("files") is False:
         message = "the runner does not keep agents from other files of the machine, so what it read is not known"
-        found.append(Sign("answers_sought", "info", message, (_line(start, file, "isolation.files false"),)))
+        found.append(Sign("answers-sought", "info", message, (_line(start, file, "isolation.files false"),)))
     return found
 
 
@@ -95,16 +95,16 @@ def _hosts(hosts: Mapping[tuple[str, bool], Entry], file: str) -> list[Sign]:
     for (host, allowed), entry in hosts.items():
         did = "reached" if allowed else "tried to reach"
         shown = (_line(entry, file, f"{host}:{entry.details.get('port')} {'allowed' if allowed else 'refused'}"),)
-        level: Any = "error" if allowed else "warning"
+        level: Any = "serious" if allowed else "warning"
         if host_in(host, SOLUTION_HOSTS):
-            found.append(Sign("solutions_sought", level, f"the agent {did} {host}, where solutions are public", shown))
+            found.append(Sign("solutions-sought", level, f"the agent {did} {host}, where solutions are public", shown))
         elif host_in(host, MODEL_HOSTS):
-            found.append(Sign("other_model", level, f"the agent {did} {host}, which runs models", shown))
+            found.append(Sign("other-model", level, f"the agent {did} {host}, which runs models", shown))
         else:
             plain += shown
     if plain:
         message = f"the agent reached or tried to reach {len(plain)} further hosts"
-        found.append(Sign("solutions_sought", "info", message, tuple(plain[:_SHOWN])))
+        found.append(Sign("solutions-sought", "info", message, tuple(plain[:_SHOWN])))
     return found
 
 

@@ -5,8 +5,9 @@ from typing import Literal
 
 __all__ = ["Evidence", "Level", "Sign"]
 
-Level = Literal["info", "warning", "error"]
-"""info: worth knowing; warning: a person should look; error: the rule is broken, as far as files can show."""
+Level = Literal["info", "warning", "serious"]
+"""As severities of findings: info: worth knowing; warning: a person should look; serious: the rule is broken, as far as
+files can show."""
 
 
 @dataclass(frozen=True)

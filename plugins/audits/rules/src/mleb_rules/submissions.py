@@ -67,7 +67,7 @@ def against_sample(submission: Path, sample: Path, ids: Sequence[str], name: str
         first = mine.iloc[0][targets[:5]].to_dict()
         text = ", ".join(f"{column} {value}" for column, value in first.items())[:300]
         message = f"the submission says the same of all {len(mine):,} rows"
-        found.append(Sign("data_ignored", "warning", message, (Evidence(name, "every row", text),)))
+        found.append(Sign("data-ignored", "warning", message, (Evidence(name, "every row", text),)))
     if its is None or list(its.columns) != list(mine.columns) or not targets:
         return found
     keys = [column for column in mine.columns if column in ids]
@@ -78,10 +78,10 @@ def against_sample(submission: Path, sample: Path, ids: Sequence[str], name: str
     cells = len(its) * len(targets)
     if equal == cells:
         message = "the submission is the sample submission"
-        found.append(Sign("data_ignored", "error", message, (Evidence(name, "", f"{cells:,} equal cells"),)))
+        found.append(Sign("data-ignored", "warning", message, (Evidence(name, "", f"{cells:,} equal cells"),)))
     elif equal >= NEARLY * cells:
         message = f"{100 * equal / cells:.1f} % of the submission's cells are those of the sample submission"
-        found.append(Sign("data_ignored", "info", message, (Evidence(name, "", f"{equal:,} of {cells:,} cells"),)))
+        found.append(Sign("data-ignored", "info", message, (Evidence(name, "", f"{equal:,} of {cells:,} cells"),)))
     return found
 
 
@@ -89,7 +89,7 @@ def _table(path: Path) -> "pd.DataFrame | None":
     import pandas as pd
 
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", on_bad_lines="error")
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (ValueError, pd.errors.ParserError):
         return None
     if frame.columns.has_duplicates:
@@ -122,8 +122,8 @@ def among_runs(handed_in: Iterable[HandedIn]) -> dict[RunKey, Sign]:
             )
             if strangers:
                 message = f"{strangers[0].agent} seed {strangers[0].seed} handed in the same submission, byte for byte"
-                found[key] = Sign("solutions_sought", "warning", message, shown)
+                found[key] = Sign("solutions-sought", "warning", message, shown)
             else:
                 message = f"seed {others[0].seed} of the same agent handed in the same submission, byte for byte"
-                found[key] = Sign("data_ignored", "info", message, shown)
+                found[key] = Sign("data-ignored", "info", message, shown)
     return found
