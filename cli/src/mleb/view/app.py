@@ -269,6 +269,7 @@ def _text(request: Request, group: GroupIndex, key: Key, place: RunLayout) -> di
         start=_whole(query.get("start")),
         end=_whole(query.get("end")),
         length=_whole(query.get("length")) or MOST // 4,
+        align="align" in query,
     )
     return {"start": found.start, "end": found.end, "size": found.size, "text": found.text}
 

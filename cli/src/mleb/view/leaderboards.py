@@ -79,11 +79,11 @@ def histogram(scores: Sequence[float], ours: Sequence[float], marks: Sequence[fl
 
     Args:
         scores: ascending, one or more.
-        ours: scores that must be in sight.
+        ours: scores that should be in sight, where they are not far from all others.
         marks: likewise, such as thresholds.
 
     Returns:
-        `edges` (one more than `counts`), `counts`, `below` and `above` (scores outside of the edges).
+        `edges` (one more than `counts`), `counts`, `below` and `above` (scores outside of the edges), `ours_outside`.
     """
     low, high = _fence(scores)
     near = [value for value in (*ours, *marks) if low - 2 * (high - low) <= value <= high + 2 * (high - low)]
@@ -98,6 +98,7 @@ def histogram(scores: Sequence[float], ours: Sequence[float], marks: Sequence[fl
         "counts": [after - before for before, after in pairwise(places)],
         "below": places[0],
         "above": len(scores) - places[-1],
+        "ours_outside": sum(not low <= score <= high for score in ours),
     }
 
 

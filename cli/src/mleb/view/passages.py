@@ -29,43 +29,44 @@ class Passage:
     """The lines, made visible."""
 
 
-def passage(base: Path, path: Path, *, start: int | None = None, end: int | None = None, length: int = MOST) -> Passage:
-    """Whole lines near a place of a file.
+def passage(
+    base: Path, path: Path, *, start: int | None = None, end: int | None = None, length: int = MOST, align: bool = False
+) -> Passage:
+    """A part of a file; parts that follow one another, each from where the last one ended, are the whole.
 
-    Lines are whole where they are no longer than `length`; a longer one comes in pieces.
+    They break at line ends; in a line that is longer than `length`, between characters.
 
     Args:
         base: the way to it is trusted.
         path: the file.
-        start: from this byte on, or from the next line if that is within one.
-        end: or else up to this byte; None for both: the end of the file.
+        start: from this byte on.
+        end: or else up to this byte; None for both: up to the end of the file.
         length: bytes at most.
+        align: `start` is any byte: begin with the next line.
 
     Raises:
         FileProblem: it cannot be read.
     """
     fd = open_file(base, inner(base, path))
-    with os.fdopen(fd, "rb", buffering=0) as stream:
+    with os.fdopen(fd, "rb", buffering=0):
         size = os.fstat(fd).st_size
-        length = max(1, min(length, MOST))
+        length = max(4, min(length, MOST))
+        forward = start is not None
         if start is not None:
             start = max(0, min(start, size))
             end = min(size, start + length)
         else:
             end = size if end is None else max(0, min(end, size))
             start = max(0, end - length)
-        first = max(0, start - 1)
-        content = os.pread(stream.fileno(), end - first, first)
-        end = first + len(content)
-        if start > 0 and content:
-            before, content = content[:1], content[1:]
-            if before != b"\n":
-                cut = content.find(b"\n") + 1
-                cut = cut if 0 < cut < len(content) else _boundary(content)
-                start, content = start + cut, content[cut:]
-        if end < size and content:
+        content = os.pread(fd, end - start, start)
+        end = start + len(content)
+        if start > 0 and content and (align or not forward) and os.pread(fd, 1, start - 1) != b"\n":
+            cut = content.find(b"\n") + 1
+            cut = cut if 0 < cut < len(content) else _boundary(content)
+            start, content = start + cut, content[cut:]
+        if forward and end < size and content:
             cut = content.rfind(b"\n") + 1
-            cut = cut or len(content) - _torn(content)
+            cut = cut or len(content) - _torn(content) or len(content)
             end, content = start + cut, content[:cut]
     return Passage(start, end, size, terminal(content.decode("utf-8", "replace")))
 

@@ -36,7 +36,7 @@
       this.box.addEventListener("scroll", () => void this.scrolled());
       this.slider.addEventListener("change", () => {
         const share = Number(this.slider.value) / 1000;
-        void (share >= 1 ? this.open({}, "end") : this.open({ start: Math.floor(this.size * share) }, "start"));
+        void (share >= 1 ? this.open({}, "end") : this.open({ start: Math.floor(this.size * share), align: 1 }, "start"));
       });
       this.search.addEventListener("keydown", (event) => {
         if (event.key === "Enter") {
@@ -141,7 +141,7 @@
         return;
       }
       this.found = { words, at: answer.found };
-      await this.open({ start: Math.max(0, answer.found - 2000) }, "start");
+      await this.open({ start: Math.max(0, answer.found - 2000), align: 1 }, "start");
       this.show(words, answer.found);
     }
 
