@@ -17,7 +17,9 @@ from mleb_core.testing.model_server import ModelServer, Reply
 
 TITANIC = "titanic-survival"
 FILES = sorted((Path(__file__).parents[2] / "docs/studies").glob("*.toml"))
-STUDIES = [path for path in FILES if path.stem != "scaffolds"]  # tests/integration has that one, with the scaffolds themselves
+STUDIES = [
+    path for path in FILES if path.stem != "scaffolds"
+]  # tests/integration has that one, with the scaffolds themselves
 COPY = "```bash\ncp $MLEB_DATA/sample_submission.csv $MLEB_SUBMISSION/submission.csv\n```"
 SMALL = """
 title = "Does a pause help?"
@@ -102,7 +104,7 @@ def test_a_study_of_the_paper_at_small_scale(sweep, provider, tmp_path, file):
         assert versus["plain"] is None and versus["obfuscated"]["difference"] == 0
 
 
-def test_a_dry_run_tells_what_a_study_takes_at_most(sweep, tmp_path):
+def test_a_dry_run_tells_what_a_study_takes_at_most(sweep, mleb, tmp_path):
     result = sweep("--dry-run", "--json", "-t", "2h", "--max-cost", "3")
     assert result.returncode == 0, result.stderr
     plan = json.loads(result.stdout)
@@ -114,6 +116,10 @@ def test_a_dry_run_tells_what_a_study_takes_at_most(sweep, tmp_path):
     result = sweep("--dry-run", "--gpus", "64")
     assert result.returncode == 1  # no machine of the tests has so many
     assert "arm copy cannot be started here: " in result.stdout and "4m00s of runs, 4.3 GPU-hours" in result.stdout
+    (mleb.here / "two.toml").write_text(SMALL.replace("max-tokens = 500", "gpus = 64"))
+    result = sweep(file="two.toml")
+    assert result.returncode == 1
+    assert "Error: arm idle: " in result.stderr and "(others could start: --only copy)" in result.stderr
     assert not (tmp_path / "runs").exists()
 
 
@@ -135,7 +141,8 @@ def test_a_second_call_does_what_is_left(sweep, mleb, tmp_path):
     assert "arm copy: 1 of 2 runs to do" in sweep("--workers", "2").stderr
     compared = mleb("compare", root / "copy", root / "idle", "--json")
     assert json.loads(compared.stdout)["runs"] == 2
-    assert mleb("report", *(path for path in root.iterdir() if path.is_dir())).returncode == 0
+    reports = json.loads(mleb("report", root, "--json").stdout)  # a study is its arms
+    assert [report["group"]["name"] for report in reports] == ["copy", "idle"]
 
 
 def test_a_study_that_was_begun_is_not_continued_with_other_options(sweep):
@@ -179,12 +186,16 @@ def test_a_signal_stops_after_saving_and_the_same_command_goes_on(mleb, clitest,
     )
     arguments = ("sweep", "s.toml", "-d", prepared_data, "-o", tmp_path / "runs")
     process = mleb.start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
-    deadline = time.monotonic() + 60
-    while not list((tmp_path / "marks").iterdir()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 120
+        while not list((tmp_path / "marks").iterdir()):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+    finally:
+        if not list((tmp_path / "marks").iterdir()):
+            process.kill()
+        stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 130, stderr
     assert b"to go on: the same `mleb sweep` again" in stderr and b"not begun: steps-2" in stdout
     result = mleb(*arguments, "--json")
@@ -198,5 +209,5 @@ def test_a_signal_stops_after_saving_and_the_same_command_goes_on(mleb, clitest,
 def test_every_option_of_eval_is_one_of_an_arm():
     command = typer.main.get_command(build(["eval"])).commands["eval"]
     names = {name[2:] for option in command.params for name in option.opts if name.startswith("--")}
-    of_the_call = {"output", "data-dir", "resume", "dry-run", "config", "json", "help"}
+    of_the_call = {"audit", "output", "data-dir", "resume", "dry-run", "config", "json", "help"}
     assert names - of_the_call <= {name.replace("_", "-") for name in ArmOptions.model_fields}

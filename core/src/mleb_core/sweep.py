@@ -149,7 +149,9 @@ def run_sweep(
     for ready in arms:
         if ready.error is not None:
             kind = UsageError if isinstance(ready.error, UsageError) else MlebError
-            raise kind(f"arm {ready.arm.name}: {ready.error}") from ready.error
+            others = [other.arm.name for other in arms if other.error is None]
+            hint = f" (others could start: --only {others[0]})" if others else ""
+            raise kind(f"arm {ready.arm.name}: {ready.error}{hint}") from ready.error
     stop = stop or Stop()
     for ready in arms:
         if stop.is_set():

@@ -46,7 +46,9 @@ def register(app: typer.Typer) -> None:
 
 
 def report_command(
-    groups: Annotated[list[Path], typer.Argument(help="Directories of run groups.", metavar="GROUP")],
+    groups: Annotated[
+        list[Path], typer.Argument(help="Directories of run groups, or of studies: all their arms.", metavar="GROUP")
+    ],
     *,
     format: Annotated[
         Format,
@@ -91,6 +93,7 @@ def report_command(
 
         standing_named(against)  # a wrong name is told before anything is read
     with stdout_kept():
+        groups = [group for directory in groups for group in _groups_in(directory)]
         reports, problems = _collect(groups)
     if published:
         _show_published(reports, chosen, pad_seeds=pad_seeds, against=against, file=file)
@@ -102,6 +105,18 @@ def report_command(
         print_notice(f"and {len(problems) - SHOWN} more that cannot be read")
     if problems:
         raise typer.Exit(1)
+
+
+def _groups_in(directory: Path) -> list[Path]:
+    """The arms of a study; any other directory as it is, for whoever reads it to say what is wrong with it."""
+    from mleb_core.layout import GroupLayout
+
+    try:
+        if not GroupLayout(directory).group.exists():
+            return [path for path in sorted(directory.iterdir()) if GroupLayout(path).group.is_file()] or [directory]
+    except OSError:
+        pass  # told by whoever reads it
+    return [directory]
 
 
 def _collect(groups: list[Path]) -> "tuple[list[ReportWithFigures], list[str]]":
