@@ -145,8 +145,13 @@ def test_requests_of_every_provider():
     assert asked({"input": "hi"}) == asked({"prompt": "hi"}) == [Part("user", "text", "hi")]
 
 
-@pytest.mark.parametrize("value", [None, 1, "text", [], {}, [1], {"messages": 3}, {"messages": [[["x"]], None, 2]},
-                                   {"choices": [1, {}]}, {"output": [None]}, {"content": {"a": 1}}, {"error": "no"}])  # fmt: skip
+NO_CONVERSATIONS = (
+    *(None, 1, "text", [], {}, [1], {"messages": 3}, {"messages": [[["x"]], None, 2]}),
+    *({"choices": [1, {}]}, {"output": [None]}, {"content": {"a": 1}}, {"error": "no"}),
+)
+
+
+@pytest.mark.parametrize("value", NO_CONVERSATIONS)
 def test_what_is_no_conversation_harms_nothing(value):
     for part in asked(value) + replied(value):
         assert isinstance(shown(part)["text"], str)

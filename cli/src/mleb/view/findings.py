@@ -121,7 +121,7 @@ def _shown(finding: Finding) -> dict[str, Any]:
     for item in finding.evidence[:20]:
         place = f"line {item.line}" if item.line else f"row {item.row}" if item.row is not None else ""
         values = json.dumps(item.values, ensure_ascii=False, indent=1)[:4000] if item.values else ""
-        evidence.append({"file": item.file or "", "place": place, "values": values})
+        evidence.append({"file": item.file or "", "place": place, "seen": values})
     return {
         "audit": finding.audit,
         "rule": finding.rule,
