@@ -30,7 +30,7 @@ FLOORS = [
     ["services", "data_watch", "observing"],
     ["attempt"],
     ["execute", "group_dir"],
-    ["planning"],
+    ["planning", "elsewhere"],
     ["audits"],
     ["evaluate", "verify", "verify_run"],
     ["cancel", "sweep"],

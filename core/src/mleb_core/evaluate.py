@@ -5,16 +5,19 @@ cut off. Here registry, engine, runner, services, grading and report meet, and n
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from mleb_core.elsewhere import Carrier
+from mleb_core.engine.protocol import Execute
 from mleb_core.environments import python_for
 from mleb_core.execute import Executor
 from mleb_core.grading.pool import GradingPool
 from mleb_core.group_dir import create_group, held, is_reported
 from mleb_core.layout import GroupLayout, remove_unfinished
 from mleb_core.observing.relay import Observing
-from mleb_core.planning import EvalRequest, plan, plan_resume, unsettled
+from mleb_core.planning import EvalRequest, configured_engine, plan, plan_resume, unsettled
 from mleb_core.plugins import OBSERVER_S
 from mleb_core.prepare import data_digest, prepare
 from mleb_core.registry import Registry
@@ -86,6 +89,7 @@ def resume(
     registry: Registry,
     *,
     workers: int | None = None,
+    engine_settings: Mapping[str, Any] | None = None,
     on_change: OnChange | None = None,
     on_notice: OnNotice | None = None,
     on_group: Callable[[Path, RunGroup], None] | None = None,
@@ -97,6 +101,7 @@ def resume(
         directory: the group's directory.
         registry: as for `evaluate`.
         workers: runs at a time, where it shall differ from before.
+        engine_settings: the engine's settings that shall differ from before.
         on_change: as for `evaluate`; so are the other two and `stop`.
         on_notice: one line for people.
         on_group: before the first run starts.
@@ -107,7 +112,7 @@ def resume(
             changed since it began.
         as `plan` for plugins, competitions, runner and data that are no longer there.
     """
-    group, _ = plan_resume(directory, registry)
+    group, _ = plan_resume(directory, registry, engine_settings=engine_settings)
     if on_group is not None:
         on_group(directory, group)
     return carry_out(
@@ -139,7 +144,8 @@ def carry_out(
     Args: whole: whether this is all that is left, and observers are told that the group is finished.
     """
     stop = stop or Stop()
-    engine, runner = registry.engine(group.engine), registry.runner(group.runner)
+    engine, runner = configured_engine(registry, group.engine, group.engine_settings), registry.runner(group.runner)
+    elsewhere = bool(getattr(engine, "elsewhere", False))
     layout = GroupLayout(directory)
     with Observing(group, layout, notice) as observing:
         with (
@@ -152,15 +158,17 @@ def carry_out(
             if whole and keys and not all(vars(runner.isolation).values()):
                 gaps = ", ".join(name for name, kept in vars(runner.isolation).items() if not kept)
                 notice(f"runner {runner.id} does not isolate agents ({gaps}); use it for code that you trust")
-            if keys and not runner.isolation.files:
+            if keys and not runner.isolation.files and not elsewhere:
                 for agent in dict.fromkeys(key.agent for key in keys):  # now, so that no run's time goes by meanwhile
                     python_for(registry.scaffold(agent)[0], group.settings, notice)
             if whole and keys:
                 observing.start()
             told = _both(observing.changed, on_change)
-            executor = Executor(group, layout, registry, pool, services, told)
+            execute: Execute = Executor(group, layout, registry, pool, services, told)
+            if elsewhere:
+                execute = Carrier(directory.absolute(), told)
             try:
-                for _ in engine.spread(keys, executor, workers=workers, stop=stop):
+                for _ in engine.spread(keys, execute, workers=workers, stop=stop):
                     pass
             finally:
                 with contextlib.suppress(OSError):  # links only; the next harness tries again

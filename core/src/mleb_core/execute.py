@@ -35,8 +35,8 @@ from mleb_core.registry import Registry
 from mleb_core.report.build import competition_report, human_scores, resource_summary, run_report
 from mleb_core.report.load import OtherVersionError, parse_model
 from mleb_core.report.models import CompetitionReport, RunReport
-from mleb_core.run import Cause, Outcome, Run, RunGroup, RunKey, RunStatus, append_event, now
 from mleb_core.report.usage import usage_summary
+from mleb_core.run import Cause, Outcome, Run, RunGroup, RunKey, RunStatus, append_event, now
 from mleb_core.runner.protocol import Stop
 from mleb_core.services import Services
 
@@ -90,6 +90,8 @@ class Executor:
     """What the harness offers to agents."""
     on_change: Callable[[Run], None] | None = None
     """Told of each change of a run's status, from the run's thread."""
+    ready: Callable[[], None] | None = None
+    """Raises where runs cannot happen here; called before an agent is run."""
     _scores: dict[str, list[float] | None] = field(default_factory=dict)
     _data: DataWatch = field(init=False)
 
@@ -108,6 +110,29 @@ class Executor:
             remove_unfinished(layout.root)
             run = self._taken_up(key, layout)
             return self._carry(run, layout, stop.child(asked=lambda: is_cancelled(layout)))
+        except OSError as error:
+            where = error.filename or layout.root
+            raise RunGroupError(f"{where}: {error.strerror or error}; mend that, then --resume") from error
+
+    def lost(self, key: RunKey, message: str) -> Run | None:
+        """Count the end of the process that carried a run as a failure of the sandbox.
+
+        Args: message: what happened, in one line.
+
+        Returns: the run where that was its last try, now closed; else None: it is to be carried again.
+
+        Raises: as the call.
+        """
+        layout = self.layout.run(key.competition, key.agent, key.seed)
+        try:
+            run = read_run(layout)
+            if run is None or run.key != key or run.status.ended:
+                return None
+            run, last = self._record_failure(run, layout, SandboxError(message))
+            if not last:
+                return None
+            with open_ledger(layout) as ledger:
+                return self._close(run, layout, ledger, None, fault=message)
         except OSError as error:
             where = error.filename or layout.root
             raise RunGroupError(f"{where}: {error.strerror or error}; mend that, then --resume") from error
@@ -174,6 +199,8 @@ class Executor:
 
     def _run_agent(self, run: Run, layout: RunLayout, ledger: Ledger, stop: Stop) -> Run:
         """Run the agent to its end. Gives the run as it then stands, which for INTERRUPTED is not yet written."""
+        if self.ready is not None:
+            self.ready()
         self._data.require(self.registry.competition(run.key.competition))
         take_up = run.status is RunStatus.RUNNING and self.registry.runner(self.group.runner).is_running(layout)
         if take_up:

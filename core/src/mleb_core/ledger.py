@@ -28,7 +28,19 @@ from mleb_core.errors import RunGroupError, SandboxError
 from mleb_core.layout import RunLayout
 from mleb_core.run import now
 
-__all__ = ["FIRST", "Chain", "Entry", "Kind", "Ledger", "Problem", "chain_of", "check_chain", "read_ledger", "standing"]
+__all__ = [
+    "FIRST",
+    "Chain",
+    "Entry",
+    "Kind",
+    "Ledger",
+    "Problem",
+    "chain_of",
+    "check_chain",
+    "is_in_use",
+    "read_ledger",
+    "standing",
+]
 
 FIRST = "0" * 64
 """`previous` of the first entry; the head of an empty ledger."""
@@ -377,6 +389,23 @@ def _entry_of(line: bytes) -> tuple[Entry | None, str]:
     hash_ = end[1].decode()
     wrong = "" if hashlib.sha256(body).hexdigest() == hash_ else "its hash is not that of its content"
     return Entry(seq, time, kind, details, previous, hash_), wrong
+
+
+def is_in_use(layout: RunLayout) -> bool:
+    """Whether a process has a run's ledger open: it is at work on the run, on whichever machine."""
+    try:
+        handle = os.open(layout.ledger, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False
 
 
 def _sync_directory(path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from mleb_core.agent import AgentPaths, LaunchContext, environment_of, image_of, launch_of
 from mleb_core.competition import Competition
+from mleb_core.engine.protocol import Engine
 from mleb_core.environments import check_environment
 from mleb_core.errors import NotPreparedError, RunGroupError, UsageError
 from mleb_core.execute import read_run
@@ -26,7 +27,7 @@ from mleb_core.scaffolding import validated
 from mleb_core.services import check_services
 from mleb_core.terms import Terms
 
-__all__ = ["EvalRequest", "plan", "plan_resume", "plugin_versions", "unsettled"]
+__all__ = ["EvalRequest", "configured_engine", "plan", "plan_resume", "plugin_versions", "unsettled"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class EvalRequest:
     """Runner id."""
     engine: str = "local"
     """Engine id."""
+    engine_settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the engine."""
     workers: int = 1
     """Runs at a time."""
     retries: int = 2
@@ -107,7 +110,7 @@ def plan(request: EvalRequest, registry: Registry) -> RunGroup:
             digests[competition.label] = data_digest(competition, request.data_dir)
         if competition.label not in digests and not (request.prepare and competition.spec.source.kind == "python"):
             require_prepared(competition, request.data_dir)
-    registry.engine(request.engine)
+    configured_engine(registry, request.engine, request.engine_settings)
     observers = {id: checked_observer(registry, id, given) for id, given in request.observers.items()}
     created = now()
     group = RunGroup(
@@ -121,6 +124,7 @@ def plan(request: EvalRequest, registry: Registry) -> RunGroup:
         settings=settings,
         runner=request.runner,
         engine=request.engine,
+        engine_settings=dict(request.engine_settings),
         workers=request.workers,
         retries=request.retries,
         limits=request.limits,
@@ -139,8 +143,15 @@ def plan(request: EvalRequest, registry: Registry) -> RunGroup:
     return group
 
 
-def plan_resume(directory: Path, registry: Registry) -> tuple[RunGroup, list[RunKey]]:
+def plan_resume(
+    directory: Path, registry: Registry, *, engine_settings: Mapping[str, Any] | None = None
+) -> tuple[RunGroup, list[RunKey]]:
     """Check that a group can go on; write nothing.
+
+    Args:
+        directory: the group's.
+        registry: as for `plan`.
+        engine_settings: what differs from the group's, as the address of another cluster.
 
     Returns:
         What was asked for, and the runs that are left.
@@ -149,6 +160,7 @@ def plan_resume(directory: Path, registry: Registry) -> tuple[RunGroup, list[Run
         as `resume`, but for a group that another mleb is at work on.
     """
     group = load_group(directory)
+    group = group.model_copy(update={"engine_settings": {**group.engine_settings, **(engine_settings or {})}})
     if group.imported is not None:
         raise UsageError(f"{directory} was imported from {group.imported}: mleb has nothing to run in it")
     data_dir = Path(group.data_dir)
@@ -162,7 +174,7 @@ def plan_resume(directory: Path, registry: Registry) -> tuple[RunGroup, list[Run
             )
     for agent in group.agents:
         checked_settings(registry, agent, group.settings)
-    registry.engine(group.engine)
+    configured_engine(registry, group.engine, group.engine_settings)
     for id, given in group.observers.items():
         checked_observer(registry, id, given)
     keys = unsettled(directory, group)
@@ -225,6 +237,23 @@ def checked_observer(registry: Registry, id: str, settings: Mapping[str, Any]) -
     return checked
 
 
+def configured_engine(registry: Registry, id: str, settings: Mapping[str, Any]) -> Engine:
+    """An engine with its settings.
+
+    Raises:
+        UsageError: no such engine, or a setting that is unknown or wrong.
+        PluginError: the plugin that brings it does not work.
+    """
+    engine = registry.engine(id)
+    configured = getattr(engine, "configured", None)
+    if configured is None:
+        if settings:
+            raise UsageError(f"engine {id} has no settings, got {', '.join(settings)}")
+        return engine
+    found: Engine = configured(settings)
+    return found
+
+
 def check_launches(group: RunGroup, registry: Registry) -> None:
     """Ask each scaffold for a command, with the paths of a container, so that what it refuses shows before any run.
 
@@ -272,6 +301,9 @@ def plugin_versions(registry: Registry) -> dict[str, str]:
 def check_place(group: RunGroup, registry: Registry) -> None:
     """Check that the runner can work here, that each agent can be run by it, and that the terms can be kept.
 
+    Where runs happen elsewhere, the engine is asked whether there is a place for them, and what a runner needs of a
+    machine is looked at on that machine, before its first run.
+
     Raises:
         RunnerError: the runner cannot work here with these limits, there are not so many GPUs, an image is missing, or
             a Python for a scaffold's environment.
@@ -279,10 +311,21 @@ def check_place(group: RunGroup, registry: Registry) -> None:
             privileges which were not allowed.
     """
     runner = registry.runner(group.runner)
-    runner.check(group.limits)
-    check_services(group, runner, registry)
+    engine = configured_engine(registry, group.engine, group.engine_settings)
+    elsewhere = bool(getattr(engine, "elsewhere", False))
+    if not elsewhere:
+        runner.check(group.limits)
+    check_services(group, runner, registry, here=not elsewhere)
+    if elsewhere:
+        if not runner.isolation.files:  # which needs nothing of the machine but its GPUs
+            runner.check(group.limits.model_copy(update={"gpus": 0}))
+        engine.check(group.limits)  # type: ignore[attr-defined]
     for agent in group.agents:
         scaffold, _ = registry.scaffold(agent)
+        if elsewhere:
+            if runner.isolation.files and image_of(scaffold, group.settings).privileged and not group.terms.privileged:
+                raise UsageError(f"agent {agent} needs a privileged container; allow it with --allow-privileged")
+            continue
         if not runner.isolation.files:
             if (environment := environment_of(scaffold, group.settings)) is not None:
                 check_environment(environment)

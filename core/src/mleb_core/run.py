@@ -31,6 +31,7 @@ __all__ = [
     "RunStatus",
     "Text",
     "append_event",
+    "last_event",
     "now",
 ]
 
@@ -233,6 +234,8 @@ class RunGroup(Frozen):
     """Runner id."""
     engine: str
     """Engine id."""
+    engine_settings: dict[str, Any] = {}
+    """The engine's settings; they hold no keys."""
     workers: int = Field(ge=1)
     """Runs at a time."""
     retries: int = Field(2, ge=0)
@@ -284,3 +287,21 @@ def append_event(path: Path, event: str, **details: Any) -> None:
         if written != len(line):  # a full disk takes a part first and complains later
             os.truncate(path, stream.tell() - written)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def last_event(path: Path, event: str) -> dict[str, Any]:
+    """The last line of an event log that tells of this; empty where none can be read."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        return {}
+    mark = json.dumps({"event": event})[1:-1].encode()
+    for line in reversed(lines):
+        if mark in line:
+            try:
+                found = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(found, dict) and found.get("event") == event:
+                return found
+    return {}

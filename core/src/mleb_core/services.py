@@ -9,7 +9,7 @@ import importlib.util
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +33,8 @@ from mleb_core.runner.remove import remove_tree
 
 if TYPE_CHECKING:
     from mleb_core.gateway import Gateway, Usage
+    from mleb_core.gateway.budgets import Meter
+    from mleb_core.gateway.shared_budget import Bank
 
 __all__ = ["Models", "Place", "Services", "can_check", "check_services", "models_of"]
 
@@ -54,8 +56,14 @@ def can_check() -> bool:
     return all(importlib.util.find_spec(name) for name in ("starlette", "uvicorn", "httpx2", "python_multipart"))
 
 
-def check_services(group: RunGroup, runner: Runner, registry: Registry) -> None:
+def check_services(group: RunGroup, runner: Runner, registry: Registry, *, here: bool = True) -> None:
     """Check that a group's services can be had; start nothing.
+
+    Args:
+        group: what was asked for.
+        runner: where its runs happen.
+        registry: where its agents are found.
+        here: whether runs happen on this machine, which then needs the GPUs.
 
     Raises:
         UsageError: hosts that are none, or for a runner that does not close the network; both of record and replay, or
@@ -72,7 +80,8 @@ def check_services(group: RunGroup, runner: Runner, registry: Registry) -> None:
         raise UsageError("--record and --replay exclude each other")
     if terms.replay is not None and not Path(terms.replay).is_dir():
         raise UsageError(f"--replay {terms.replay}: no directory of recorded exchanges is there")
-    GpuPool().check(group.limits.gpus)
+    if here:
+        GpuPool().check(group.limits.gpus)
     asked = [models_of(group.model, *registry.scaffold(agent)) for agent in group.agents]
     if any(models is not None for models in asked):
         from mleb_core.gateway import Gateway
@@ -108,13 +117,26 @@ class Place:
 class Services:
     """The services of a group, for the time that one harness works on it. Used by many threads."""
 
-    def __init__(self, group: RunGroup, layout: GroupLayout, runner: Runner) -> None:
+    def __init__(
+        self,
+        group: RunGroup,
+        layout: GroupLayout,
+        runner: Runner,
+        *,
+        given_gpus: Callable[[RunKey], Sequence[str]] | None = None,
+        bank: "Bank | None" = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
         """Args:
         group: what was asked for.
         layout: the group's directory.
         runner: where its runs happen.
+        given_gpus: the GPUs that an engine gave a run, as CUDA_VISIBLE_DEVICES names them; None: runs lease their own.
+        bank: where the group's budget is kept, if it is shared with other processes.
+        environ: where providers' keys are found; None: this process's environment.
         """
         self._group, self._layout, self._runner = group, layout, runner
+        self._given_gpus, self._bank, self._environ = given_gpus, bank, environ
         self.gpus = GpuPool(busy=getattr(runner, "gpus_in_use", None))
         """The GPUs that runs lease."""
         self._lock = threading.Lock()
@@ -164,7 +186,11 @@ class Services:
             ids = tuple(str(id) for id in state.get("gpus", ()))
             note = f"{self._layout.root} {key}"
             wanted = 0 if take_up else self._group.limits.gpus
+            if wanted and self._given_gpus is not None:
+                ids = self.gpus.named(self._given_gpus(key), wanted)
             place = Place(ledger, gpus=stack.enter_context(self.gpus.lease(wanted, ids=ids, stop=stop, note=note)))
+            if ids and not take_up and (free := getattr(self._runner, "free_gpus", None)) is not None:
+                free(ids)
             if models is not None or can_check():
                 self._open_channel(place, key, layout, competition, models, state.get("token"), stack)
             elif self._group.terms.network:
@@ -226,12 +252,15 @@ class Services:
         """The gateway, started for the first run that wants it: a group of plain programs need not wait for it."""
         with self._lock:
             if self._gateway is None:
-                from mleb_core.gateway import Gateway
+                from mleb_core.gateway import Gateway, providers_from
 
                 terms = self._group.terms
+                shared = self._bank is not None
                 gateway = Gateway(
+                    providers=providers_from(self._environ) if self._environ is not None else None,
                     group_budget=terms.group_budget,
-                    group_used=_used(self._layout) if terms.group_budget.limited else None,
+                    group_used=_used(self._layout) if terms.group_budget.limited and not shared else None,
+                    group_meter=self._shared_meter(),
                     # A container needs no TCP, and what does not listen cannot be attacked.
                     host=None if self._runner.isolation.network else "127.0.0.1",
                     unix=None,
@@ -243,6 +272,13 @@ class Services:
                 )
                 self._gateway = self._stack.enter_context(gateway)
             return self._gateway
+
+    def _shared_meter(self) -> "Meter | None":
+        if self._bank is None:
+            return None
+        from mleb_core.gateway.shared_budget import SharedMeter
+
+        return SharedMeter("the run group", self._group.terms.group_budget, self._bank, self._bank.holder)
 
     def _running_egress(self, hosts: list[str]) -> Egress:
         with self._lock:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fell_short", "parse_observers", "parse_settings", "register"]
 
-WITH_RESUME = {"resume", "workers", "audits", "dry_run", "as_json", "config"}
+WITH_RESUME = {"resume", "workers", "engine_settings", "ray_address", "audits", "dry_run", "as_json", "config"}
 """Options that can stand beside --resume: a group that goes on keeps all the rest."""
 
 
@@ -104,6 +104,14 @@ def eval_command(  # noqa: PLR0917
     privileged: Privileged = False,
     runner: Annotated[str, option("--runner", "-r", help="Where a run happens.", metavar="ID")] = "local",
     engine: Annotated[str, option("--engine", help="How runs are spread.", metavar="ID")] = "local",
+    engine_settings: Annotated[
+        list[str] | None,
+        option("--engine-set", help="A setting of the engine, KEY=VALUE; may be repeated.", metavar="KEY=VALUE"),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        option("--ray-address", help="Where the Ray cluster is: auto or HOST:PORT.", metavar="ADDRESS"),
+    ] = None,
     output: Annotated[
         Path,
         option("--output", "-o", help="Directory of run groups; this one becomes a directory in it.", metavar="DIR"),
@@ -149,6 +157,7 @@ def eval_command(  # noqa: PLR0917
 
     if resume is not None:
         _refuse_beside_resume(context)
+    given = parse_engine_settings(engine_settings or (), ray_address)
     with stdout_kept():
         registry = Registry()
         if resume is None:
@@ -185,7 +194,8 @@ def eval_command(  # noqa: PLR0917
                 settings=parse_settings(settings or ()),
                 runner=runner,
                 engine=engine,
-                workers=workers or 1,
+                engine_settings=given,
+                workers=workers or int(getattr(registry.engine(engine), "workers", 1)),
                 retries=retries,
                 limits=Limits(**{name: value for name, value in limits.items() if value is not None}),
                 terms=terms,
@@ -201,9 +211,9 @@ def eval_command(  # noqa: PLR0917
 
         chosen_audits(registry, audits, RunAudit)
     if dry_run:
-        _dry_run(what, registry, as_json=as_json)
+        _dry_run(what, registry, engine_settings=given, as_json=as_json)
     else:
-        _run(what, registry, workers=workers, audits=audits or (), as_json=as_json)
+        _run(what, registry, workers=workers, engine_settings=given, audits=audits or (), as_json=as_json)
 
 
 def parse_settings(pairs: "list[str] | tuple[str, ...]", name_of_option: str = "--set") -> dict[str, Any]:
@@ -232,6 +242,27 @@ def parse_settings(pairs: "list[str] | tuple[str, ...]", name_of_option: str = "
         if path[-1] in table:
             raise UsageError(f"{name_of_option} {name} was given twice")
         table[path[-1]] = value
+    return found
+
+
+def parse_engine_settings(pairs: "list[str] | tuple[str, ...]", ray_address: str | None = None) -> dict[str, Any]:
+    """Settings of an engine from `KEY=VALUE`; values as by `parse_settings`.
+
+    Args:
+        pairs: the texts.
+        ray_address: the same as `address=`.
+
+    Raises:
+        UsageError: not such a pair, or one key is given twice.
+    """
+    for pair in pairs:
+        if not pair.partition("=")[0] or "=" not in pair:
+            raise UsageError(f"--engine-set {pair!r}: expected KEY=VALUE")
+    found = parse_settings(pairs, "--engine-set")
+    if ray_address is not None:
+        if "address" in found:
+            raise UsageError("--engine-set address was given, and --ray-address, which is the same")
+        found["address"] = ray_address
     return found
 
 
@@ -267,12 +298,14 @@ def _refuse_beside_resume(context: typer.Context) -> None:
             raise UsageError(f"--resume takes all but --workers from the group; leave out {option_.opts[0]}")
 
 
-def _dry_run(what: "EvalRequest | Path", registry: "Registry", *, as_json: bool) -> None:
+def _dry_run(
+    what: "EvalRequest | Path", registry: "Registry", *, engine_settings: dict[str, Any], as_json: bool
+) -> None:
     from mleb_core.evaluate import plan, plan_resume
 
     with stdout_kept():
         if isinstance(what, Path):
-            group, keys = plan_resume(what, registry)
+            group, keys = plan_resume(what, registry, engine_settings=engine_settings)
         else:
             group = plan(what, registry)
             keys = group.run_keys()
@@ -286,7 +319,13 @@ def _dry_run(what: "EvalRequest | Path", registry: "Registry", *, as_json: bool)
 
 
 def _run(
-    what: "EvalRequest | Path", registry: "Registry", *, workers: int | None, audits: Sequence[str], as_json: bool
+    what: "EvalRequest | Path",
+    registry: "Registry",
+    *,
+    workers: int | None,
+    engine_settings: dict[str, Any],
+    audits: Sequence[str],
+    as_json: bool,
 ) -> None:
     """Evaluate or resume, show it, report it, and end with the exit code that tells."""
     from mleb.commands.audit import found_bad, show_records
@@ -313,7 +352,7 @@ def _run(
         }
         try:
             if isinstance(what, Path):
-                report = resume_group(what, registry, workers=workers, **callbacks)
+                report = resume_group(what, registry, workers=workers, engine_settings=engine_settings, **callbacks)
             else:
                 report = evaluate(what, registry, **callbacks)
         except BaseException:

@@ -57,6 +57,15 @@ class Meter:
             budget.cost_usd is None or cost <= budget.cost_usd
         )
 
+    def settle(self, hold: Hold, tokens: Tokens, cost_usd: float | None) -> None:
+        """A request has ended: what it held is free again, what it used is counted."""
+        self.holds.discard(hold)
+        self.tokens += tokens.total
+        self.cost_usd += cost_usd or 0.0
+
+    def attach(self, till: "Till") -> None:
+        """Told of the till where requests wait; for a meter that others can change."""
+
 
 class Till:
     """Lets requests through while their meters allow it.
@@ -93,8 +102,10 @@ class Till:
     def settle(self, meters: Sequence[Meter], hold: Hold, tokens: Tokens, cost_usd: float | None) -> None:
         """A request has ended: what it held is free again, what it used is counted."""
         for meter in meters:
-            meter.holds.discard(hold)
-            meter.tokens += tokens.total
-            meter.cost_usd += cost_usd or 0.0
+            meter.settle(hold, tokens, cost_usd)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let those who wait ask again."""
         self._changed.set()
         self._changed = asyncio.Event()

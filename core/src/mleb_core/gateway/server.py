@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from mleb_core.errors import RunGroupError, RunnerError, UsageError
 from mleb_core.gateway.asked import bearer
-from mleb_core.gateway.budgets import Till
+from mleb_core.gateway.budgets import Meter, Till
 from mleb_core.gateway.checker import OF_RUN, CheckDesk, Checks
 from mleb_core.gateway.exchange import Exchange
 from mleb_core.gateway.forward import new_client
@@ -58,6 +58,7 @@ class Gateway:
         providers: Mapping[str, Provider] | None = None,
         group_budget: Budget | None = None,
         group_used: Usage | None = None,
+        group_meter: Meter | None = None,
         host: str | None = "127.0.0.1",
         port: int = 0,
         unix: Path | None = None,
@@ -76,6 +77,7 @@ class Gateway:
         providers: by id; None: those that are known, with keys from the environment.
         group_budget: what all runs together may use.
         group_used: what they used before the harness was started anew, runs that go on included.
+        group_meter: instead of both, a meter of what gateways of several processes share (`shared_budget`).
         host: loopback address to listen on; None: no TCP.
         port: 0: any that is free.
         unix: where to listen with a unix socket, which any user may connect to; None: nowhere. Without host and unix,
@@ -103,7 +105,7 @@ class Gateway:
         """What is borne."""
         self._models, self._prices, self._allow_hosted = models, dict(prices or {}), allow_hosted
         self._record, self._replay = record, replay
-        self._group = meter("the run group", group_budget)
+        self._group = group_meter or meter("the run group", group_budget)
         if group_used is not None:
             take_up(self._group, group_used)
         self._listen = (host, port, unix)
@@ -204,6 +206,7 @@ class Gateway:
                 on_exchange=self._listeners[0],
                 on_budget=self._listeners[1],
             )
+            self._group.attach(self._shared.till)
             self._desk = CheckDesk(self._shared, self._on_check)
             self._stop = asyncio.Event()
             self._loop = asyncio.get_running_loop()

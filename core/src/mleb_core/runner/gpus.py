@@ -78,6 +78,24 @@ class GpuPool:
         with LockDirectory(self._locks):
             pass
 
+    def named(self, names: Sequence[str], wanted: int) -> tuple[str, ...]:
+        """The ids of GPUs that somebody else gave to a run.
+
+        Args:
+            names: as CUDA_VISIBLE_DEVICES takes them.
+            wanted: how many the run is to have.
+
+        Raises:
+            RunnerError: they are not here, or fewer.
+        """
+        found = find_gpus(self.driver, {"CUDA_VISIBLE_DEVICES": ",".join(names)}) if names else []
+        if len(found) != wanted:
+            here = len(self.driver.devices())
+            given = ", ".join(names) or "none"
+            why = f"; {self.driver.absence}" if not here and self.driver.absence else ""
+            raise RunnerError(f"{wanted} GPUs are asked for, the engine gave: {given}; of {here} on this machine{why}")
+        return tuple(gpu.id for gpu in found)
+
     def holders(self) -> dict[str, dict[str, Any]]:
         """Who has leased what: `pid`, `user`, `since`, `note`, as the holder wrote them, by device id.
 

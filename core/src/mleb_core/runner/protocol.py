@@ -159,7 +159,7 @@ class Runner(Protocol):
 
     Optional methods: `check_agent(scaffold, settings, *, base, gpus)`, asked before the first run whether an agent can
     be run here (its image is there), which raises RunnerError; `gpus_in_use()`, ids of GPUs that its runs hold though
-    no harness leases them.
+    no harness leases them; `free_gpus(ids)`, which ends what holds GPUs that the caller has leased.
     """
 
     id: str

@@ -8,7 +8,7 @@ the host's paths of what is mounted, which name no run, and no competition where
 A harness that is killed leaves the container running; a later one finds it by its label and takes it up.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +92,20 @@ class DockerRunner:
         with self._engine.use_patiently(Stop()) as client, telling("GPUs in use cannot be asked for"):
             found = client.api.containers(filters={"label": labels.GPUS})
         return {id for container in found for id in container["Labels"][labels.GPUS].split(",")}
+
+    def free_gpus(self, ids: Collection[str]) -> None:
+        """Remove the containers that hold these GPUs: what dead harnesses left, for the caller has leased them.
+
+        Raises:
+            SandboxError: the engine cannot be asked, or a container cannot be removed.
+        """
+        mine = f"{labels.HOST}={labels.host_identity()}"
+        with self._engine.use_patiently(Stop()) as client:
+            with telling("containers on GPUs cannot be listed"):
+                found = client.api.containers(all=True, filters={"label": [labels.GPUS, mine]})
+            for container in found:
+                if not set(ids).isdisjoint(container["Labels"][labels.GPUS].split(",")):
+                    remove(client, container["Id"])
 
     def is_running(self, layout: RunLayout) -> bool:
         """See `Runner.is_running`.

@@ -1,0 +1,1 @@
+"""The engine `ray`: runs on a Ray cluster."""
