@@ -1,4 +1,4 @@
-"""docs/studies/scaffolds.toml with the paper's scaffolds themselves, at small scale: each fits a real model."""
+"""The paper's studies at small scale: with its scaffolds themselves, each fitting a real model; and in containers."""
 
 import json
 import os
@@ -13,9 +13,10 @@ from mleb_core.agent import environment_of
 from mleb_core.environments import cache_dir, check_environment, python_for
 from mleb_core.errors import MlebError
 from mleb_core.registry import Registry
+from mleb_core.testing.images import make_test_image
 from mleb_core.testing.model_server import Asked, ModelServer, Reply, ToolCall
 
-STUDY = Path(__file__).parents[2] / "docs/studies/scaffolds.toml"
+STUDIES = Path(__file__).parents[2] / "docs/studies"
 PROGRAM = """import pandas as pd
 from sklearn.linear_model import Ridge
 train, test = pd.read_csv("{data}/train.csv"), pd.read_csv("{data}/test.csv")
@@ -53,8 +54,33 @@ def answer(asked: Asked) -> Reply:
     return Reply(f"Ridge.\n\n```python\n{PROGRAM.format(data='./input', submission='./working')}```")  # AIDE
 
 
+def sweep(server: ModelServer, root: Path, study: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run `mleb sweep` on a study of the paper, without GPUs."""
+    keys = {"OPENAI_BASE_URL": f"{server.url}/v1", "OPENAI_API_KEY": "sk-scripted-0123456789"}
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MLEB_")} | keys
+    places = ("-d", root / "data", "-o", root / "runs")
+    return subprocess.run(
+        [
+            Path(sys.executable).with_name("mleb"),
+            "sweep",
+            STUDIES / study,
+            *arguments,
+            "--gpus",
+            "0",
+            *places,
+            "--json",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=root,
+        env={**env, "MLEB_CACHE_DIR": str(cache_dir()), "HOME": str(root)},
+        timeout=900,
+        check=False,
+    )
+
+
 @pytest.fixture
-def three(monkeypatch) -> None:
+def three() -> None:
     """The scaffolds' environments are there; made once on a machine, as the scaffolds' own tests do."""
     registry = Registry()
     for agent in ("aide", "opendevin", "mlagentbench"):
@@ -70,22 +96,10 @@ def three(monkeypatch) -> None:
 @pytest.mark.usefixtures("three")
 def test_the_papers_scaffolds_side_by_side(tmp_path):
     with ModelServer(answer) as server:
-        keys = {"OPENAI_BASE_URL": f"{server.url}/v1", "OPENAI_API_KEY": "sk-scripted-0123456789"}
-        env = {name: value for name, value in os.environ.items() if not name.startswith("MLEB_")} | keys
-        command = [
-            Path(sys.executable).with_name("mleb"), "sweep", STUDY, "-c", "diabetes-progression", "--seeds", "1",
-            "--runner", "local", "--gpus", "0", "-t", "200", "--set", "agent.steps=2", "-d", tmp_path / "data",
-            "-o", tmp_path / "runs", "--max-cost", "1", "--json",
-        ]  # fmt: skip
-        result = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env={**env, "MLEB_CACHE_DIR": str(cache_dir()), "HOME": str(tmp_path)},
-            timeout=900,
-            check=False,
-        )
+        result = sweep(
+            server, tmp_path, "scaffolds.toml", "-c", "diabetes-progression", "--seeds", "1", "--runner", "local",
+            "-t", "200", "--set", "agent.steps=2", "--max-cost", "1",
+        )  # fmt: skip
     assert result.returncode == 0, result.stderr
     arms = {arm["arm"]: arm for arm in json.loads(result.stdout)["arms"]}
     assert list(arms) == ["aide", "opendevin", "mlagentbench"]
@@ -95,3 +109,22 @@ def test_the_papers_scaffolds_side_by_side(tmp_path):
         assert arm["cost"]["tokens"] > 0 and 0 < arm["cost"]["cost_usd"] < 1
         assert arm["cost"]["runs_with_usage"] == arm["cost"]["runs_with_time"] == 1
     assert arms["opendevin"]["versus"]["difference"] == 0
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("docker_engine")
+def test_obfuscation_in_containers(tmp_path):
+    copy = "```bash\ncp $MLEB_DATA/sample_submission.csv $MLEB_SUBMISSION/submission.csv; echo id $COMPETITION_ID\n```"
+    with ModelServer(lambda asked: Reply(copy if len(asked.body["messages"]) == 2 else "DONE")) as server:
+        few = ("-c", "titanic-survival", "--seeds", "2", "-t", "120", "--plugin", "react", "--image", make_test_image())
+        result = sweep(server, tmp_path, "obfuscation.toml", *few, "--workers", "2")
+        told = [request.body["messages"][1]["content"] for request in server.asked]
+    assert result.returncode == 0, result.stderr
+    plain, obfuscated = json.loads(result.stdout)["arms"]
+    assert (plain["graded"], obfuscated["graded"], plain["valid_submission_percentage"]) == (2, 2, 100)
+    assert obfuscated["versus"]["baseline"] == "plain" and obfuscated["versus"]["interval"] is None
+    assert len(told) == 8 and not any("itanic" in text for text in told)
+    logs = {arm: (tmp_path / "runs/obfuscation" / arm / "titanic-survival/react/0/agent.log").read_text()
+            for arm in ("plain", "obfuscated")}  # fmt: skip
+    assert "id titanic-survival\n" in logs["plain"]
+    assert "id competition-" in logs["obfuscated"] and "itanic" not in logs["obfuscated"]

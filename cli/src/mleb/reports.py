@@ -103,16 +103,18 @@ def show_group_reports(reports: Sequence[GroupReport]) -> None:
         if any(edition != 1 for edition in report.editions):
             editions = ", ".join(map(str, report.editions))
             print_line(f"{clean(report.group.name)}: editions {editions}; edition 1 is as published")
-        for issue, labels in _by_issue(report).items():
-            print_line(f"known issue of {', '.join(map(clean, labels))}: {clean(issue)}")
+    for issue, labels in _by_issue(reports).items():
+        print_line(f"known issue of {', '.join(map(clean, labels))}: {clean(issue)}")
 
 
-def _by_issue(report: GroupReport) -> dict[str, list[str]]:
-    """Competitions by known issue: what several share is said once."""
+def _by_issue(reports: Sequence[GroupReport]) -> dict[str, list[str]]:
+    """Competitions by known issue: what several competitions or groups share is said once."""
     found: dict[str, list[str]] = {}
-    for label, issues in report.known_issues.items():
-        for issue in issues:
-            found.setdefault(issue, []).append(label)
+    for report in reports:
+        for label, issues in report.known_issues.items():
+            for issue in issues:
+                labels = found.setdefault(issue, [])
+                labels += [] if label in labels else [label]
     return found
 
 

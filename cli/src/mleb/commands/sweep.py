@@ -78,6 +78,9 @@ def sweep_command(  # noqa: PLR0917
     runner: Annotated[
         str | None, typer.Option("--runner", "-r", help=FOR_ALL + "where a run happens.", metavar="ID")
     ] = None,
+    image: Annotated[
+        str | None, typer.Option("--image", help=FOR_ALL + "the base image of containers.", metavar="REF")
+    ] = None,
     retries: Annotated[
         int | None,
         typer.Option("--retries", help=FOR_ALL + "attempts after failures not the agent's.", min=0, metavar="N"),
