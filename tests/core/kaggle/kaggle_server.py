@@ -78,6 +78,8 @@ class KaggleServer:
         self.competitions: dict[str, Entry] = {}
         self.notebooks: dict[str, list[dict[str, Any]]] = {}
         """Of competitions: `ref`, `votes`, `blob` (None: it is gone), and what else is told of them."""
+        self.pages: dict[str, list[dict[str, Any]]] = {}
+        """Of competitions: `name` and `content`."""
         self.log: list[str] = []
         self.leaked: list[str] = []
         self._scripts: dict[tuple[str, str], deque[Any]] = defaultdict(deque)
@@ -174,6 +176,9 @@ class _Api(_Handler):
                 )
         elif call == "DownloadLeaderboard" and entry.leaderboard is not None:
             self.answer(200, entry.leaderboard, {"Content-Type": "application/zip"})
+        elif call == "ListCompetitionPages":
+            body = json.dumps({"pages": kaggle.pages.get(slug, [])}).encode()
+            self.answer(200, body, {"Content-Type": "application/json"})
         elif call == "GetLeaderboard" and entry.pages:
             page = int(request.get("pageToken") or 0)
             scores = [{"teamId": i, "teamName": "x", "score": score} for i, score in enumerate(entry.pages[page])]

@@ -8,6 +8,7 @@
     preflight.py     what is missing before anything is downloaded: credentials, rules, space
     leaderboard.py   all human scores
     notebooks.py     public notebooks on a competition, by votes
+    pages.py         a competition's public pages
     background.py    several downloads at a time
     words.py         sizes and progress in words
 

@@ -132,6 +132,17 @@ class Client:
         with understood(f"{author}/{name}", self._place):
             return KernelsApiClient(self._http).get_kernel(request)
 
+    def pages(self, slug: str) -> list[tuple[str, str]]:
+        """The public pages of a competition, such as its description, rules and evaluation: name and content, which is
+        HTML or Markdown.
+        """
+        from kagglesdk.competitions.types.competition_api_service import ApiListCompetitionPagesRequest
+
+        request = ApiListCompetitionPagesRequest()
+        request.competition_name = slug
+        found = self._call(slug, methodcaller("list_competition_pages", request)).pages
+        return [(str(page.name), str(page.content)) for page in found or () if page.name and page.content]
+
     def _call(self, slug: str, call: Callable[[Any], Any]) -> Any:
         from kagglesdk.competitions.services.competition_api_service import CompetitionApiClient
 
