@@ -19,7 +19,7 @@ from mleb_opendevin.program import inside, run
 from mleb_opendevin.program.ends import State, handed_in
 
 get_default_tools(enable_browser=False)
-told = {}
+cases = {}
 for name, env in json.loads(Path(sys.argv[2]).read_text()).items():
     os.environ.update(env)
     folder = Path(env["HOME"])
@@ -29,8 +29,12 @@ for name, env in json.loads(Path(sys.argv[2]).read_text()).items():
         os.dup2(output, 1)
         os.dup2(output, 2)
         inside.main(folder)
+    cases[name] = child, env
+told = {}
+for name, (child, env) in cases.items():
     os.waitpid(child, 0)
-    state = State(folder / "state.json")
+    os.environ.update(env)
+    state = State(Path(env["HOME"], "state.json"))
     state.read()
     told[name] = run.verdict(state, "ended", handed_in())
 print(json.dumps(told))

@@ -15,7 +15,7 @@ from mleb_opendevin.scaffold import IN_IMAGE, OpenHands
 
 pytestmark = pytest.mark.docker
 
-RECIPE = 1
+RECIPE = 2
 LIBRARIES = (
     "numpy",
     "pandas",
@@ -52,8 +52,8 @@ def image(docker_engine, openhands_python, tmp_path_factory) -> str:
     dockerfile = folder / "Dockerfile"
     own = f"/opt/openhands/lib/{site.parent.name}/site-packages"
     dockerfile.write_text(
-        f"FROM {base}\nRUN python3 -m venv --without-pip /opt/openhands\n"
-        f"COPY site {own}\nRUN {IN_IMAGE} -m compileall -q {own}\n"
+        f"FROM {base}\nRUN python3 -m venv --without-pip /opt/openhands\nCOPY site {own}\n"
+        f"RUN python3 -m compileall -q {own} /usr/local/lib/{site.parent.name}\n"
     )
     with tarfile.open(folder / "context.tar", "w", format=tarfile.GNU_FORMAT) as tar:
         tar.add(dockerfile, "Dockerfile")

@@ -1,6 +1,8 @@
 """The real OpenHands, in its own environment on this machine, solves a sample competition with a scripted model."""
 
 import json
+import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +14,22 @@ from mleb_core.testing.model_server import Failure, ModelServer
 LAST_WORDS = -1
 
 
-def test_it_solves_a_sample_in_spite_of_faults_until_the_budget_is_reached(run_openhands, scripts, ridge_grade):
-    look = "env; command -v python3; pip --version; pip install --no-index nothing-such; ls -d ~/opendevin/python"
+def wheel_in(folder: Path) -> Path:
+    """A library of one module, as pip takes it."""
+    path, info = folder / "tinylib-1.0-py3-none-any.whl", "tinylib-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr("tinylib.py", "NUMBER = 7\n")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tinylib\nVersion: 1.0\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    return path
+
+
+def test_it_solves_a_sample_in_spite_of_faults_until_the_budget_is_reached(
+    run_openhands, scripts, ridge_grade, openhands_python, tmp_path
+):
+    show = "import sys, tinylib; print(sys.prefix, tinylib.__file__)"
+    look = f"env; pip install --no-index {wheel_in(tmp_path)}; python3 -c '{show}'"
     *solve, _ = scripts.solution()
     replies = [
         "Let us think about it.",  # words alone: asked to go on
@@ -37,7 +53,9 @@ def test_it_solves_a_sample_in_spite_of_faults_until_the_budget_is_reached(run_o
 
     seen = log.split("--- output")[2]
     assert "OPENAI_" not in seen and "OPENDEVIN_" not in seen and "LITELLM_" not in seen
-    assert "/opendevin/python/bin/python3" in seen  # what it installs is its own
+    own = f"{layout.work_home}/opendevin/python"  # what it installs is the run's, not the environment's of all runs
+    assert f"\n{own} {own}/lib/" in seen
+    assert not list(Path(openhands_python).parents[1].glob("lib/*/site-packages/tinylib*"))
     assert "Ridge()" in (layout.code / "solve.py").read_text()
     events = [json.loads(line) for line in (layout.logs / "trajectory.jsonl").read_text().splitlines()]
     kinds = [event["kind"] for event in events]
