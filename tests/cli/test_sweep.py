@@ -124,9 +124,10 @@ def test_a_dry_run_tells_what_a_study_takes_at_most(sweep, mleb, tmp_path):
 
 
 def test_a_second_call_does_what_is_left(sweep, mleb, tmp_path):
-    result = sweep("--only", "idle")
+    result = sweep("--only", "idle", "--workers", "2")
     assert result.returncode == 0, result.stderr
     root = tmp_path / "runs" / "small"
+    assert json.loads((root / "idle" / "group.json").read_text())["workers"] == 2
     assert sorted(path.name for path in root.iterdir()) == ["idle", "report.json", "report.md"]
     idle = {path: path.stat().st_mtime_ns for path in (root / "idle").rglob("*")}
     result = sweep()

@@ -80,6 +80,10 @@ def test_what_is_given_for_all_arms_wins(study):
     assert arm.options.set == {"history_chars": 5000, "steps": 2}
     assert found.baseline is None and len(found.left_out) == 7
     assert arm.replaced == ()
+    (arm,) = study(
+        "[arms.x]\nengine-set.a = 1\nengine-set.b.c = 2", {"engine_set": {"b": {"d": 3}}, "ray_address": "auto"}
+    ).arms
+    assert arm.options.engine_settings == {"a": 1, "b": {"c": 2, "d": 3}, "address": "auto"}
     assert study(WHOLE, {"plugin": ["dummy"]}).arms[0].replaced == ("react",)
     assert study(WHOLE, {"plugin": ["dummy"], "model": "lab/x"}).arms[0].replaced == ()
 

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -161,9 +161,18 @@ def run_sweep(
         if not ready.begun:
             assert ready.request is not None
             _remove_empty(directory)
-            evaluate(ready.request, registry, stop=stop, **callbacks)
+            request = replace(ready.request, workers=workers or ready.request.workers)
+            evaluate(request, registry, stop=stop, **callbacks)
         elif planned.left or not GroupLayout(directory).report_json.is_file():
-            resume(directory, registry, workers=workers or ready.arm.options.workers, stop=stop, **callbacks)
+            options = ready.arm.options
+            resume(
+                directory,
+                registry,
+                workers=workers or options.workers,
+                engine_settings=options.engine_settings,
+                stop=stop,
+                **callbacks,
+            )
     return report_sweep(study, output)
 
 
@@ -192,13 +201,13 @@ def report_sweep(study: Study, output: Path) -> tuple[StudyReport, dict[str, Rep
 def _ready(arm: Arm, study: Study, registry: Registry, data_dir: Path, output: Path) -> _Ready:
     """An arm as it stands on disk, and whether it can go on."""
     directory = StudyLayout(output / study.name).arm(arm.name)
-    request, left, begun = None, None, False
+    request, left, begun, options = None, None, False, arm.options
     error: MlebError | None = None
     try:
         request = _request(arm, study, registry, data_dir, output)
         if begun := directory.is_dir() and any(path.suffix != ".tmp" for path in directory.iterdir()):
             _same(directory, load_group(directory), request, registry)
-            left = len(plan_resume(directory, registry)[1])
+            left = len(plan_resume(directory, registry, engine_settings=options.engine_settings)[1])
         else:
             plan(request, registry)
     except MlebError as met:
@@ -228,7 +237,8 @@ def _request(arm: Arm, study: Study, registry: Registry, data_dir: Path, output:
         settings=options.set,
         runner=options.runner,
         engine=options.engine,
-        workers=options.workers or 1,
+        engine_settings=options.engine_settings,
+        workers=options.workers or int(getattr(registry.engine(options.engine), "workers", 1)),
         retries=options.retries,
         limits=options.limits,
         terms=options.terms(arm.name),

@@ -163,6 +163,10 @@ class ArmOptions(BaseModel):
     """Where a run happens."""
     engine: str = "local"
     """How runs are spread."""
+    engine_set: dict[str, Any] = {}
+    """Settings of the engine: `engine-set.address = "auto"`."""
+    ray_address: str | None = None
+    """Where the Ray cluster is; as `engine-set.address`."""
     retries: int = Field(2, ge=0)
     """Further attempts after a failure that is not the agent's."""
     prepare: bool = True
@@ -186,8 +190,8 @@ class ArmOptions(BaseModel):
             base.pop("competition", None)
         if "competition" in over:
             base.pop("split", None)
-        if "set" in over:
-            over["set"] = _merged(base.get("set", {}), over["set"])
+        for name in {"set", "engine_set", "observe_set"} & set(base) & set(over):
+            over[name] = _merged(base[name], over[name])
         return ArmOptions.model_construct(**(base | over))
 
     @property
@@ -209,6 +213,11 @@ class ArmOptions(BaseModel):
         if strange := [id for id in self.observe_set if id not in self.observe]:
             raise UsageError(f"observe-set.{strange[0]}: this observer was not asked for; add it to observe")
         return {id: self.observe_set.get(id, {}) for id in self.observe}
+
+    @property
+    def engine_settings(self) -> dict[str, Any]:
+        """Settings of the engine."""
+        return self.engine_set | ({} if self.ray_address is None else {"address": self.ray_address})
 
     @property
     def limits(self) -> Limits:

@@ -78,6 +78,14 @@ def sweep_command(  # noqa: PLR0917
     runner: Annotated[
         str | None, typer.Option("--runner", "-r", help=FOR_ALL + "where a run happens.", metavar="ID")
     ] = None,
+    engine: Annotated[str | None, typer.Option("--engine", help=FOR_ALL + "how runs are spread.", metavar="ID")] = None,
+    engine_settings: Annotated[
+        list[str] | None,
+        typer.Option("--engine-set", help=FOR_ALL + "a setting of the engine; may be repeated.", metavar="KEY=VALUE"),
+    ] = None,
+    ray_address: Annotated[
+        str | None, typer.Option("--ray-address", help=FOR_ALL + "where the Ray cluster is.", metavar="ADDRESS")
+    ] = None,
     image: Annotated[
         str | None, typer.Option("--image", help=FOR_ALL + "the base image of containers.", metavar="REF")
     ] = None,
@@ -127,14 +135,19 @@ def _options(context: typer.Context) -> "ArmOptions":
     Raises:
         UsageError: an agent or a setting that is none.
     """
-    from mleb.commands.eval import parse_settings
+    from mleb.commands.eval import parse_engine_settings, parse_settings
     from mleb_core.sweep_models import options_given
 
     found: dict[str, Any] = {}
     for name, value in context.params.items():
         source = context.get_parameter_source(name)
         if name not in OWN and source is not None and source.name == "COMMANDLINE":
-            found["set" if name == "settings" else name] = parse_settings(value) if name == "settings" else value
+            if name == "settings":
+                found["set"] = parse_settings(value)
+            elif name == "engine_settings":
+                found["engine_set"] = parse_engine_settings(value)
+            else:
+                found[name] = value
     return options_given(found)
 
 
