@@ -59,7 +59,7 @@
 
   // Lines across the picture, with their names: scores that earn medals, our own scores.
   function marks(value, across) {
-    const colour = { gold: css("--gold"), silver: css("--silver"), bronze: css("--bronze"), median: css("--text") };
+    const colour = { gold: css("--gold-line"), silver: css("--silver-line"), bronze: css("--bronze-line"), median: css("--text") };
     return (u) => {
       const { ctx, bbox } = u;
       const ratio = devicePixelRatio;
