@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
-__all__ = ["EVERYTHING", "environment", "privileged", "specification"]
+__all__ = ["EVERYTHING", "environment", "forwards", "privileged", "specification"]
 
 EVERYTHING = "*"
 """In `Job.network`: the whole network."""
@@ -112,7 +112,7 @@ def specification(
             "run",
             repr(job.limits.time_s),
             repr(job.limits.grace_s),
-            _forwards(job),
+            forwards(job),
             f"/mleb/{OUTPUT}",
             *launch.argv,
         ],
@@ -132,7 +132,8 @@ def _is_of_the_host(name: str) -> bool:
     return name in _OF_THE_HOST or name.startswith("LC_")
 
 
-def _forwards(job: Job) -> str:
+def forwards(job: Job) -> str:
+    """The ports that the helper forwards, as its command line has them."""
     if job.channel is None:
         return "-"
     ports = [f"{GATEWAY_PORT}:/mleb/{GATEWAY}"]

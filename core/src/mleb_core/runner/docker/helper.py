@@ -6,7 +6,8 @@
 `run` is process 1: it forwards ports of 127.0.0.1 to unix sockets (FORWARDS is `PORT:SOCKET,...` or `-`), copies the
 agent's output to LOG, passes on a SIGTERM from outside of the container, reaps, and ends with the agent. Signals that
 the agent sends do not reach it. The last line that it writes to its own standard error says how the agent ended. Should
-no harness be left when the time is up, it ends the agent itself.
+no harness be left when the time is up, it ends the agent itself. Where its standard input is a pipe, it ends all at
+once when that is closed: of sandboxes that end with their harness, the harness holds the other end.
 
 Runs on any Python from 3.8, with its standard library alone (`python3 -I -S -E`), and is not imported by anything.
 """
@@ -18,6 +19,7 @@ import os
 import select
 import signal
 import socket
+import stat
 import sys
 import threading
 import time
@@ -36,7 +38,7 @@ def run(time_s: float, grace_s: float, forwards: str, log: str, argv: list[str])
     report = os.dup(2)
     be_opaque()
     log_fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-    pump = Pump(log_fd)
+    pump = Pump(log_fd, os.dup(0) if stat.S_ISFIFO(os.fstat(0).st_mode) else -1)
     for part in forwards.split(",") if forwards != "-" else ():
         port, _, path = part.partition(":")
         pump.listen(int(port), path)
@@ -129,9 +131,12 @@ def signal_all(number: int) -> None:
 class Pump(threading.Thread):
     """Moves bytes, all in one thread that is there before the agent is, so that the agent cannot keep it from being."""
 
-    def __init__(self, log_fd: int) -> None:
+    def __init__(self, log_fd: int, leash: int = -1) -> None:
         super().__init__(daemon=True)
         self.poll = select.epoll()
+        self.leash = leash
+        if leash >= 0:
+            self.poll.register(leash, select.EPOLLIN)
         self.log_fd = log_fd
         self.log_output, self.log_input = os.pipe()
         try:
@@ -162,6 +167,8 @@ class Pump(threading.Thread):
             for fd, _ in self.poll.poll():
                 if fd == self.log_output:
                     self.copy_log()
+                elif fd == self.leash:
+                    os._exit(137)
                 elif fd in self.doors:
                     self.accept(*self.doors[fd])
                 elif fd in self.ends:
