@@ -321,3 +321,16 @@ def test_what_is_lacking_is_told_with_how_to_install_it(made, tmp_path):
 
     result = subprocess.run([sys.executable, "-c", code, made.root], capture_output=True, text=True, env=made.env)
     assert (result.returncode, result.stderr) == (1, "Error: mleb view needs jinja2: pip install 'mleb[view]'\n")
+
+
+def test_results_of_another_harness_are_shown(made, tmp_path, viewing):
+    report = made.root / made.group("react") / "grading_report.json"
+    result = made.mleb("import", report, "--agent", "other", "--output", tmp_path / "runs")
+    assert result.returncode == 0, result.stderr
+    viewer = viewing(tmp_path / "runs")
+    (group,) = viewer.data("/live.json")["groups"]
+    assert "imported" in viewer.text("/") and str(report) in viewer.text(f"/groups/{group}/index.html")
+    here = f"/groups/{group}/{TITANIC}/other/0"
+    assert "score" in viewer.text(f"{here}/index.html")
+    for part in ("text.json", "transcript.json", "ledger.json"):
+        assert viewer.data(f"{here}/{part}")["missing"] is True

@@ -13,12 +13,13 @@ GET and HEAD only, nothing is ever changed. An answer says with an ETag what it 
 
 import hashlib
 import os
+import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -30,7 +31,7 @@ from mleb.view.ledgers import ledger_page
 from mleb.view.pages import STATIC
 from mleb.view.passages import MOST, find, passage
 from mleb.view.site import Site
-from mleb.view.text import as_json
+from mleb.view.text import as_json, visible
 from mleb_core.errors import MlebError
 from mleb_core.layout import RunLayout
 
@@ -68,7 +69,7 @@ class Refusal(MlebError):
         self.status = status
 
 
-def make_app(site: Site) -> Starlette:
+def make_app(site: Site) -> "Guard":
     """The viewer as an ASGI application."""
 
     def page(make: Callable[[Request], str]) -> Callable[[Request], Response]:
@@ -111,7 +112,7 @@ def make_app(site: Site) -> Starlette:
         *_both(run, page(of_run("run.html"))),
         Route("/{rest:path}", page(_nothing)),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(Guard)])
+    return Guard(Starlette(routes=routes, exception_handlers={Exception: _failed}))
 
 
 class Guard:
@@ -182,6 +183,15 @@ def _static(request: Request) -> Response:
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers={"etag": etag})
     return Response(content, media_type=_TYPES[path.suffix], headers={"etag": etag})
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    """A fault of ours: told to whoever started the viewer, and to who asked."""
+    line = visible(f"internal error at {request.url.path}: {type(error).__name__}: {error}".replace("\n", " "))
+    sys.stderr.write(line + "\n")
+    if os.environ.get("MLEB_DEBUG"):
+        traceback.print_exception(error)
+    return Response(f"{line}\n".encode("utf-8", "backslashreplace"), 500, media_type="text/plain")
 
 
 def _nothing(request: Request) -> str:

@@ -40,8 +40,11 @@ def serve(site: Site, port: int, told: Callable[[str], None]) -> None:
             timeout_graceful_shutdown=1,
             server_header=False,
         )
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again when it has ended
-            uvicorn.Server(config).run(sockets=[listening])
+        try:
+            with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again when it has ended
+                uvicorn.Server(config).run(sockets=[listening])
+        finally:
+            site.statistics.close()
 
 
 def _listen(port: int) -> socket.socket:

@@ -23,6 +23,8 @@ class Statistics:
     def __init__(self) -> None:
         self._kept: dict[tuple[str, ...], tuple[tuple[int, ...], float, dict[str, Any]]] = {}
         self._lock = threading.Lock()
+        self._running: subprocess.Popen[bytes] | None = None
+        self._closed = False
 
     def figures(self, group: GroupIndex) -> dict[str, Any]:
         """What `mleb report --json` gives of a group beside its runs; {"error": line} where that fails."""
@@ -39,7 +41,7 @@ class Statistics:
             if kept and (kept[0] == versions or time.monotonic() < kept[1]):
                 return kept[2]
             start = time.monotonic()
-            answer = _child(words)
+            answer = self._child(words)
             end = time.monotonic()
             self._kept.pop(words, None)
             while len(self._kept) >= _MOST_KEPT:
@@ -47,20 +49,32 @@ class Statistics:
             self._kept[words] = (versions, end + (end - start) / _SHARE, answer)
             return answer
 
+    def close(self) -> None:
+        """End the child process, if there is one; no other is started."""
+        self._closed = True
+        if self._running is not None:
+            self._running.kill()
 
-def _child(words: tuple[str, ...]) -> dict[str, Any]:
-    try:
-        result = subprocess.run(
-            [sys.executable, "-P", "-m", "mleb.view.child", *words],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            timeout=TIMEOUT_S,
-            start_new_session=True,  # Ctrl-C is the server's to handle
-        )
-        found: dict[str, Any] = json.loads(result.stdout)
-        return found
-    except subprocess.TimeoutExpired:
-        return {"error": f"the figures were not ready after {TIMEOUT_S} seconds; `mleb report` takes its time"}
-    except (OSError, ValueError):
-        return {"error": "the figures could not be computed; `mleb report` says why"}
+    def _child(self, words: tuple[str, ...]) -> dict[str, Any]:
+        try:
+            with subprocess.Popen(
+                [sys.executable, "-P", "-m", "mleb.view.child", *words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is the server's to handle
+            ) as process:
+                self._running = process
+                try:
+                    if self._closed:
+                        process.kill()
+                    found: dict[str, Any] = json.loads(process.communicate(timeout=TIMEOUT_S)[0])
+                    return found
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    line = f"the figures were not ready after {TIMEOUT_S} seconds; `mleb report` takes its time"
+                    return {"error": line}
+                finally:
+                    self._running = None
+        except (OSError, ValueError):
+            return {"error": "the figures could not be computed; `mleb report` says why"}
