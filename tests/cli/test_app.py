@@ -63,7 +63,7 @@ def test_no_command_is_a_usage_error(mleb):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["evel"], "did you mean eval?"),
+        (["evall"], "did you mean eval?"),
         (["--verbose"], "no such option '--verbose'"),
         (["eval", "--sedes", "3"], "--seeds"),
         (["eval", "--seeds", "many"], "--seeds"),

@@ -53,7 +53,7 @@ def test_an_unknown_option_of_any_command(mleb, name):
         (["schema", "a", "b"], "unexpected extra argument"),
         (["plugin"], "a command is missing, one of: list"),
         (["plugin", "lits"], "did you mean 'list'? (see mleb plugin --help)"),
-        (["evel"], "did you mean eval?"),
+        (["evall"], "did you mean eval?"),
         (["--bogus"], "no such option '--bogus'; see mleb --help"),
         (["eval", "--config", "nowhere.toml"], "nowhere.toml: there is no such file"),
         (["eval", "\x1b[31m\n", "--bogus\n\x1b"], "no such option"),
