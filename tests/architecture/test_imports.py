@@ -14,7 +14,7 @@ FLOORS = [
     ["errors", "terms", "units"],
     ["leaderboard", "layout", "agent", "environments", "run_code", "scaffolding"],
     ["prepare.recipe", "competition_spec", "competition"],
-    ["run", "grading.protocol", "sweep_models"],
+    ["run", "grading.protocol", "sweep_models", "temporary"],
     ["audits.findings"],
     ["ledger"],
     ["gateway"],

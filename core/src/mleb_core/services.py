@@ -245,7 +245,8 @@ class Services:
             environment=environment,
             proxy=proxy,
         )
-        write_json(layout.channel_state, {"token": token, "gpus": place.gpus}, durable=False)
+        state = {"run": str(layout.root.absolute()), "token": token, "gpus": place.gpus}
+        write_json(layout.channel_state, state, durable=False)
         layout.channel_state.chmod(0o600)
 
     def _running_gateway(self) -> "Gateway":

@@ -1,4 +1,4 @@
-"""`mleb clean`: remove what dead harnesses and removed run groups have left on the Docker engine."""
+"""`mleb clean`: remove what dead harnesses and removed run groups have left on the Docker engine and in /tmp."""
 
 import contextlib
 from pathlib import Path
@@ -35,25 +35,35 @@ def clean_command(  # noqa: PLR0917
     """Remove containers that nobody will come back for.
 
     That is what is left of run groups whose directory is gone, and of runs that have ended; volumes and networks
-    likewise. What a mleb at work needs stays, and so does what `mleb eval --resume` can take up.
+    likewise, and temporary files of a mleb that was killed. What a mleb at work needs stays, and so does what
+    `mleb eval --resume` can take up.
     """
     from mleb_core.kaggle.words import readable_size
     from mleb_core.runner.docker.clean import find_objects, remove
     from mleb_core.runner.docker.client import connect
+    from mleb_core.temporary import find_leavings, remove_leavings
 
     failures: list[str] = []
+    leavings = find_leavings(runs)
+    if not dry_run:  # before the engine is asked, which there need not be
+        leavings, failures = remove_leavings(leavings)
+    if not as_json:
+        for leaving in leavings:
+            print_line(f"file {leaving.path}  {leaving.why}")
     with stdout_kept(), contextlib.closing(connect()) as client:
         found = find_objects(client, runs=runs, interrupted=interrupted, any_host=any_host)
         kept = [item for item in found if not item.remove]
         removed = [item for item in found if item.remove]
         if not dry_run:
-            removed, failures = remove(client, removed)
+            removed, further = remove(client, removed)
+            failures += further
     freed = sum(item.size_bytes for item in removed)
     if as_json:
         print_json(
             {
                 "dry_run": dry_run,
                 "removed": [_row(item) for item in removed],
+                "files": [{"path": str(leaving.path), "why": leaving.why} for leaving in leavings],
                 "kept": [_row(item) for item in kept],
                 "failed": failures,
                 "freed_bytes": freed,
@@ -67,6 +77,8 @@ def clean_command(  # noqa: PLR0917
     for failure in failures:
         print_error(failure)
     would = "would be " if dry_run else ""
+    if leavings:
+        print_notice(f"{len(leavings)} temporary files and directories {would}removed")
     print_notice(f"{len(removed)} objects {would}removed, {readable_size(freed)} {would}freed, {len(kept)} kept")
     if failures:
         raise typer.Exit(1)

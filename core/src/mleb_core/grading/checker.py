@@ -5,6 +5,7 @@ with Checker(competition, data_dir, pool) as checker:
 """
 
 import contextlib
+import os
 import shutil
 import tempfile
 import threading
@@ -18,6 +19,7 @@ from mleb_core.errors import MlebError
 from mleb_core.grading.files import named
 from mleb_core.grading.pool import GradingPool
 from mleb_core.layout import CompetitionData
+from mleb_core.temporary import CHECKER_PREFIX, hold
 
 __all__ = ["Checked", "Checker"]
 
@@ -52,6 +54,7 @@ class Checker:
         self.competition, self.data_dir, self._pool = competition, data_dir, pool
         self._lock = threading.Lock()
         self._folder: Path | None = None
+        self._held = -1
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -90,6 +93,9 @@ class Checker:
         with self._lock:
             self._closed = True
             folder, self._folder = self._folder, None
+            held, self._held = self._held, -1
+        if held >= 0:
+            os.close(held)
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -98,10 +104,14 @@ class Checker:
             if self._closed:
                 raise MlebError("the checker is closed")
             if self._folder is None:
-                folder = Path(tempfile.mkdtemp(prefix="mleb-check-"))
+                folder = Path(tempfile.mkdtemp(prefix=CHECKER_PREFIX))
                 try:
+                    self._held = hold(folder)  # `mleb clean` knows by it that somebody works here
                     self._pool.blind(self.competition, self.data_dir, folder)
                 except BaseException:
+                    if self._held >= 0:
+                        os.close(self._held)
+                        self._held = -1
                     with contextlib.suppress(OSError):
                         shutil.rmtree(folder)
                     raise
