@@ -13,7 +13,7 @@ from mleb_core.run import Limits, RunStatus
 from mleb_core.terms import Terms
 from mleb_opendevin.scaffold import IN_IMAGE, OpenHands
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]  # the image and OpenHands' environment are made once
 
 RECIPE = 2
 LIBRARIES = (
@@ -53,7 +53,7 @@ def image(docker_engine, openhands_python, tmp_path_factory) -> str:
     own = f"/opt/openhands/lib/{site.parent.name}/site-packages"
     dockerfile.write_text(
         f"FROM {base}\nRUN python3 -m venv --without-pip /opt/openhands\nCOPY site {own}\n"
-        f"RUN python3 -m compileall -q {own} /usr/local/lib/{site.parent.name}\n"
+        f"RUN python3 -m compileall -q -j 2 {own} /usr/local/lib/{site.parent.name}\n"
     )
     with tarfile.open(folder / "context.tar", "w", format=tarfile.GNU_FORMAT) as tar:
         tar.add(dockerfile, "Dockerfile")

@@ -15,6 +15,8 @@ from mleb_core import AgentPaths, LaunchContext
 from mleb_core.testing.model_server import Failure, ModelServer, Reply, ToolCall
 from mleb_opendevin.scaffold import OpenHands
 
+pytestmark = pytest.mark.timeout(900)  # OpenHands' environment is made once
+
 SUBMIT = "echo 1,2 > $MLEB_SUBMISSION/submission.csv"
 
 

@@ -11,6 +11,8 @@ from mleb_core.terms import Budget, Terms
 from mleb_core.testing import AgentContract
 from mleb_core.testing.model_server import Failure, ModelServer
 
+pytestmark = pytest.mark.timeout(900)  # OpenHands' environment is made once
+
 LAST_WORDS = -1
 
 
