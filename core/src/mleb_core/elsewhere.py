@@ -20,10 +20,9 @@ from mleb_core.layout import GroupLayout, RunLayout
 from mleb_core.ledger import is_in_use
 from mleb_core.registry import Registry
 from mleb_core.report.collect import load_group
-from mleb_core.run import Limits, Run, RunGroup, RunKey, append_event, last_event
+from mleb_core.run import Run, RunGroup, RunKey, append_event, last_event
 from mleb_core.runner.protocol import Stop
 from mleb_core.services import Services
-from mleb_core.terms import Budget
 
 if TYPE_CHECKING:
     from mleb_core.gateway.shared_budget import Amount
@@ -41,15 +40,17 @@ _MAKING = threading.Lock()
 class Carrier:
     """See `mleb_core.engine.protocol.Portable`."""
 
-    def __init__(self, directory: Path, on_change: Callable[[Run], None] | None = None) -> None:
+    def __init__(self, directory: Path, group: RunGroup, on_change: Callable[[Run], None] | None = None) -> None:
         """Args:
         directory: the group's, absolute.
+        group: what was asked for.
         on_change: told of each change of a run, in the harness.
         """
         self.directory, self.on_change = directory, on_change
+        self.limits, self.budget = group.limits, group.terms.group_budget
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"directory": self.directory, "on_change": None}
+        return {**vars(self), "on_change": None}
 
     def __call__(self, key: RunKey, stop: Stop) -> Run:
         """Carry a run in a place without special facts."""
@@ -78,7 +79,7 @@ class Carrier:
     def used(self) -> "dict[str, Amount]":
         """See `Portable.used`."""
         group = load_group(self.directory)
-        if not group.terms.group_budget.limited:
+        if not self.budget.limited:
             return {}
         return {str(key): self.used_by(key) for key in group.run_keys() if self._layout(key).transcript.exists()}
 
@@ -89,16 +90,6 @@ class Carrier:
 
         usage = usage_in(self._layout(key).transcript)
         return Amount(usage.requests, usage.tokens.total, usage.known_cost_usd)
-
-    @property
-    def limits(self) -> Limits:
-        """See `Portable.limits`."""
-        return load_group(self.directory).limits
-
-    @property
-    def budget(self) -> Budget:
-        """See `Portable.budget`."""
-        return load_group(self.directory).terms.group_budget
 
     def _layout(self, key: RunKey) -> RunLayout:
         return GroupLayout(self.directory).run(key.competition, key.agent, key.seed)

@@ -166,7 +166,7 @@ def carry_out(
             told = _both(observing.changed, on_change)
             execute: Execute = Executor(group, layout, registry, pool, services, told)
             if elsewhere:
-                execute = Carrier(directory.absolute(), told)
+                execute = Carrier(directory.absolute(), group, told)
             try:
                 for _ in engine.spread(keys, execute, workers=workers, stop=stop):
                     pass

@@ -279,7 +279,7 @@ class Services:
             return None
         from mleb_core.gateway.shared_budget import SharedMeter
 
-        return SharedMeter("the run group", self._group.terms.group_budget, self._bank, self._bank.holder)
+        return SharedMeter("the run group", self._group.terms.group_budget, self._bank)
 
     def _running_egress(self, hosts: list[str]) -> Egress:
         with self._lock:

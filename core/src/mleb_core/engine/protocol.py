@@ -46,16 +46,10 @@ class Portable(Protocol):
     """Told of each change of a run's status, in the harness; not pickled."""
     directory: Path
     """The group's."""
-
-    @property
-    def limits(self) -> Limits:
-        """What one run may use."""
-        ...
-
-    @property
-    def budget(self) -> Budget:
-        """What all runs together may use of models."""
-        ...
+    limits: Limits
+    """What one run may use."""
+    budget: Budget
+    """What all runs together may use of models."""
 
     def __call__(self, key: RunKey, stop: Stop) -> Run:
         """As `Execute`, in a place without special facts."""

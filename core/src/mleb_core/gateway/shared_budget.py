@@ -10,7 +10,6 @@ error of the estimates of those beside it. A request for which nothing is left w
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -70,8 +69,10 @@ class Answer:
 class Bank(Protocol):
     """The shared budget as a gateway asks for it; calls block, from any thread, and may fail with any exception."""
 
-    holder: str | None
-    """The name under which the gateway of this process is known there; None: any."""
+    @property
+    def holder(self) -> str:
+        """The name under which the gateway of this process is known there."""
+        ...
 
     def lease(self, holder: str, used: Amount, need: Amount, *, alone: bool) -> Answer:
         """Ask for more.
@@ -147,15 +148,14 @@ class SharedBudget:
 class SharedMeter(Meter):
     """A gateway's side of a shared budget; all of it in the gateway's event loop."""
 
-    def __init__(self, owner: str, budget: Budget, bank: Bank, holder: str | None = None) -> None:
+    def __init__(self, owner: str, budget: Budget, bank: Bank) -> None:
         """Args:
         owner: whose budget it is, in words.
         budget: the whole of it.
         bank: where shares are had.
-        holder: this gateway's name; None: a new one.
         """
         super().__init__(owner, budget)
-        self._bank, self.holder = bank, holder or secrets.token_hex(8)
+        self._bank = bank
         self._granted = NOTHING
         self._line: str | None = None
         self._till: Till | None = None
@@ -198,7 +198,9 @@ class SharedMeter(Meter):
         answer = Answer(self._granted, wait=True)
         # A bank that does not answer is gone with its harness: this one is about to end as well. Nothing goes through.
         with contextlib.suppress(Exception):
-            answer = await asyncio.to_thread(self._bank.lease, self.holder, self._used(), need, alone=not self.holds)
+            answer = await asyncio.to_thread(
+                self._bank.lease, self._bank.holder, self._used(), need, alone=not self.holds
+            )
         if answer.wait:
             await asyncio.sleep(WAIT_S)
         self._granted, self._line = answer.granted, answer.reached
@@ -214,7 +216,7 @@ class SharedMeter(Meter):
         self._asking = task  # no request passes meanwhile: what it were granted would be given back
         used = self._granted = self._used()
         with contextlib.suppress(Exception):  # as above
-            await asyncio.to_thread(self._bank.give_back, self.holder, used)
+            await asyncio.to_thread(self._bank.give_back, self._bank.holder, used)
         self._asking = None
         if self._till is not None:
             self._till.wake()

@@ -142,19 +142,20 @@ def nodes() -> list[Node]:
 
     return [
         Node(found["NodeID"], found["NodeManagerHostname"], found["NodeManagerAddress"], dict(found["Resources"]))
-        for found in ray.nodes()
+        for found in ray.nodes()  # type: ignore[no-untyped-call]
         if found["Alive"]
     ]
 
 
-def here() -> dict[str, str]:
-    """Of the node that this process is on: `node`, `host`, `address`."""
+def here() -> dict[str, Any]:
+    """Of the place that this process is in: `node`, `host`, `address`, `pid`."""
     import ray
 
     return {
         "node": ray.get_runtime_context().get_node_id(),
         "host": socket.gethostname(),
-        "address": ray.util.get_node_ip_address(),
+        "address": ray.util.get_node_ip_address(),  # type: ignore[no-untyped-call]
+        "pid": os.getpid(),
     }
 
 

@@ -73,8 +73,8 @@ class Spreading:
         self._desk: Any = actor.remote(budget, used, environ)
         # A task is never tried again by Ray: what it left is to be cleared away first.
         options = {"max_retries": 0, "scheduling_strategy": "SPREAD"}
-        self._carry = ray.remote(carry).options(**options, **request.options())
-        self._sweep = ray.remote(sweep)
+        self._carry: Any = ray.remote(carry).options(**options, **request.options())
+        self._sweep: Any = ray.remote(sweep)
         self._at = At
         self._keys: dict[str, RunKey] = {}
         self._waiting: deque[Task] = deque()
@@ -132,7 +132,7 @@ class Spreading:
             node = self._node_of(task.key)
             if node is not None:
                 options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": self._at(node.id, soft=False)}
-                self._tasks[self._sweep.options(**options).remote(self._execute, self._desk, task.key)] = task
+                self._tasks[self._sweep.options(**options).remote(self._here, self._desk, task.key)] = task
                 return
             task = Task(task.name, task.key, task.lost, False, task.since)
         reference = self._carry.remote(self._execute, self._desk, task.name, task.key, task.lost)
@@ -164,10 +164,12 @@ class Spreading:
             if isinstance(cause, ActorDiedError) or isinstance(error, ActorDiedError):
                 raise
             if task.sweeps:
-                return self._again(task, sweeps=False)
+                self._again(task, sweeps=False)
+                return None
             return self._lost(task, _why(error))
         if task.sweeps:  # what could not be cleared away is the node's to report: its GPUs are looked at before use
-            return self._again(task, sweeps=False)
+            self._again(task, sweeps=False)
+            return None
         if isinstance(found, Run):
             return found
         if isinstance(found, Trouble):
@@ -194,7 +196,8 @@ class Spreading:
             self._failure = self._failure or RunnerError(f"{task.key} was lost {MOST_LOST} times: {why}")
             self._stop.set()
             return None
-        return self._again(Task(task.name, task.key, why), sweeps=self._here is not None)
+        self._again(Task(task.name, task.key, why), sweeps=self._here is not None)
+        return None
 
     def _again(self, task: Task, *, sweeps: bool) -> None:
         if not self._stop.is_set():

@@ -52,7 +52,7 @@ def carry(execute: Execute, desk: Any, task: str, key: RunKey, lost: str) -> Run
     """
     import ray
 
-    used = execute.used_by(key) if isinstance(execute, Portable) else Amount()
+    used = execute.used_by(key) if isinstance(execute, Portable) and execute.budget.limited else Amount()
     if not ray.get(desk.begin.remote(task, _HOLDER, str(key), used)):
         return None
     if isinstance(execute, Portable):
