@@ -32,7 +32,7 @@ FLOORS = [
     ["execute", "group_dir"],
     ["planning", "elsewhere"],
     ["audits"],
-    ["evaluate", "verify", "verify_run"],
+    ["evaluate", "status", "verify", "verify_run"],
     ["cancel", "sweep"],
     ["testing"],
 ]

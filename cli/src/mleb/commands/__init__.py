@@ -27,6 +27,7 @@ COMMANDS = {
     "grade": CommandInfo("mleb.commands.grade", "Grade submissions that are listed in a file of JSON lines."),
     "grade-sample": CommandInfo("mleb.commands.grade", "Grade one submission of one competition."),
     "cancel": CommandInfo("mleb.commands.cancel", "Cancel runs of a group while the others go on."),
+    "status": CommandInfo("mleb.commands.status", "Show how a run group goes: queue, places, costs, estimated end."),
     "report": CommandInfo("mleb.commands.report", "Show the results of run groups."),
     "compare": CommandInfo("mleb.commands.compare", "Compare two agents, run by run of the same competition and seed."),
     "view": CommandInfo("mleb.commands.view", "Show run groups in a browser, live while runs go on."),
