@@ -63,7 +63,9 @@ def test_copies_are_warnings_with_passages_side_by_side(audited, references):
     assert figures.values["reference"] == {"path": "forest.py"}
     assert len(passages) >= 1
     assert all(one.file == "code/main.py" and one.line and one.values["side_by_side"] for one in passages)
-    assert passages[0].values["run"] != passages[0].values["reference"]
+    first = passages[0].values
+    assert first["reference_lines"][0] in (references / "forest.py").read_text().split("\n")
+    assert first["side_by_side"][0].split() == [*first["place"].split(), "|", *first["reference_place"].split()]
     told = {(seed, finding.rule): finding.message for seed, finding in found}
     assert told[None, "references"].startswith("3 public solutions in ")
     assert told[1, "similarity"].startswith("at most ")

@@ -18,7 +18,6 @@ def test_a_run_that_hands_in_the_sample(layout, data, hand_in):
     assert [(sign.rule, sign.level) for sign in signs] == [
         ("data-ignored", "warning"),
         ("data-ignored", "warning"),
-        ("data-ignored", "warning"),
     ]
     assert notes == ["the run has no ledger, so what it reached is not known"]
 

@@ -15,9 +15,9 @@ SAMPLE = ("data-ignored", "warning", "the submission is the sample submission")
 
 def test_the_sample_however_it_is_written(layout, data, hand_in):
     hand_in(lambda _: "0.5")
-    assert signs(layout, data) == [SAME, SAMPLE]
+    assert signs(layout, data) == [SAMPLE]
     hand_in(lambda _: "0.500", lambda rows: rows[::-1])
-    assert signs(layout, data) == [SAME, SAMPLE]
+    assert signs(layout, data) == [SAMPLE]
 
 
 def test_a_constant_that_is_not_the_samples(layout, data, hand_in):
@@ -28,6 +28,13 @@ def test_a_constant_that_is_not_the_samples(layout, data, hand_in):
 def test_predictions_are_no_sign(layout, data, hand_in):
     hand_in(lambda number: number / 40)
     assert signs(layout, data) == []
+
+
+def test_ids_that_look_like_numbers_on_one_side_only(layout, data):
+    rows = [f"{number},0.5" for number in range(40)]
+    (data.public / "sample_submission.csv").write_text("\n".join(["id,label", *rows]))
+    layout.submission.write_text("\n".join(["id,label", "x,0.5", *rows[1:]]))
+    assert signs(layout, data) == [SAME]
 
 
 def test_nearly_the_sample(layout, data, hand_in):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["audit_settings", "found_bad", "is_bad", "register", "show_records"]
 
+SIDE_BY_SIDE = "side_by_side"
+_MOST_ROWS = 12
 _MOST_EVIDENCE = 3
 
 Audits = Annotated[
@@ -154,6 +156,8 @@ def _show(where: str, finding: "Finding") -> None:
     print_line(clean(f"{where}: {finding.severity}: {finding.audit}/{finding.rule}: {finding.message}"))
     for evidence in finding.evidence[:_MOST_EVIDENCE]:
         print_line(f"    {clean(_place(evidence))}")
+        for row in _rows(evidence):
+            print_line(f"        {clean(row)}")
     if (left := len(finding.evidence) - _MOST_EVIDENCE) > 0:
         print_line(f"    and at {left} other places; --json shows them")
 
@@ -162,8 +166,14 @@ def _place(evidence: "Evidence") -> str:
     parts = [evidence.file] if evidence.file else []
     parts += [f"line {evidence.line}"] if evidence.line is not None else []
     parts += [f"row {evidence.row}"] if evidence.row is not None else []
-    values = ", ".join(f"{name} {_short(value)}" for name, value in evidence.values.items())
+    told = {name: value for name, value in evidence.values.items() if name != SIDE_BY_SIDE}
+    values = ", ".join(f"{name} {_short(value)}" for name, value in told.items())
     return ": ".join(part for part in (", ".join(parts), values) if part) or "-"
+
+
+def _rows(evidence: "Evidence") -> list[str]:
+    rows = evidence.values.get(SIDE_BY_SIDE)
+    return [str(row) for row in rows[:_MOST_ROWS]] if isinstance(rows, list) else []
 
 
 def _short(value: object) -> str:

@@ -120,7 +120,11 @@ def _shown(finding: Finding) -> dict[str, Any]:
     evidence = []
     for item in finding.evidence[:20]:
         place = f"line {item.line}" if item.line else f"row {item.row}" if item.row is not None else ""
-        values = json.dumps(item.values, ensure_ascii=False, indent=1)[:4000] if item.values else ""
+        told = dict(item.values)
+        rows = told.pop("side_by_side", None)
+        values = json.dumps(told, ensure_ascii=False, indent=1)[:4000] if told else ""
+        if isinstance(rows, list):
+            values = "\n".join([values, *map(str, rows)])[:12_000]
         evidence.append({"file": item.file or "", "place": place, "seen": values})
     return {
         "audit": finding.audit,

@@ -39,7 +39,8 @@ class Evidence(_Frozen):
     row: int | None = Field(default=None, ge=0)
     """Row of a table or record of a file, from 0, without the header."""
     values: dict[str, Any] = {}
-    """What was seen there, by name: texts, numbers, lists of these."""
+    """What was seen there, by name: texts, numbers, lists of these. A list of texts named `side_by_side` is shown to
+    people line by line."""
 
 
 class Finding(_Frozen):

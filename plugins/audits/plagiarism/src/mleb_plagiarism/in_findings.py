@@ -93,14 +93,10 @@ def _fetched(runs: AuditedRuns, label: str, settings: PlagiarismSettings) -> tup
 
 def _of_corpus(corpus: Corpus) -> Iterator[Finding]:
     read = sum(not one.note for one in corpus.references)
-    values = {
-        "references": read,
-        "families": corpus.families,
-        "common": len(corpus.common),
-        "notes": corpus.notes[:100],
-    }
+    values: dict[str, object] = {"references": read, "families": corpus.families, "common": len(corpus.common)}
     message = f"{read} public solutions in {corpus.folder}, {corpus.families} without near copies"
     if corpus.notes:
+        values["notes"] = corpus.notes[:100]
         message += f"; {len(corpus.notes)} could not be read"
     yield Finding(rule="references", severity="info", message=message, evidence=(Evidence(values=values),))
 
@@ -134,9 +130,9 @@ def _suspect(match: Match, corpus: Corpus, threshold: float) -> Finding:
             match.source,
             passage,
             {
-                "run": list(passage.run_lines),
-                "reference": list(passage.reference_lines),
+                "tokens": passage.tokens,
                 "reference_place": passage.reference_place,
+                "reference_lines": list(passage.reference_lines),
                 "side_by_side": side_by_side(passage),
             },
         )

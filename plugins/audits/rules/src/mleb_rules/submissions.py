@@ -45,7 +45,8 @@ def digest(path: Path) -> str | None:
 def against_sample(submission: Path, sample: Path, ids: Sequence[str], name: str) -> list[Sign]:
     """Signs in a submission and the sample submission.
 
-    Cells are compared as they are written, numbers by value, rows by id in whatever order.
+    Cells are compared as they are written, numbers by value, rows by id in whatever order. One that is the sample is
+    told to be so and no more.
 
     Args:
         submission: the file that was handed in.
@@ -58,7 +59,7 @@ def against_sample(submission: Path, sample: Path, ids: Sequence[str], name: str
     """
     if submission.stat().st_size > LARGEST:
         return []
-    mine, its = _table(submission), _table(sample)
+    mine, its = _table(submission, ids), _table(sample, ids)
     if mine is None or len(mine) < LEAST_ROWS:
         return []
     targets = [column for column in mine.columns if column not in ids]
@@ -78,14 +79,14 @@ def against_sample(submission: Path, sample: Path, ids: Sequence[str], name: str
     cells = len(its) * len(targets)
     if equal == cells:
         message = "the submission is the sample submission"
-        found.append(Sign("data-ignored", "warning", message, (Evidence(name, "", f"{cells:,} equal cells"),)))
-    elif equal >= NEARLY * cells:
+        return [Sign("data-ignored", "warning", message, (Evidence(name, "", f"{cells:,} equal cells"),))]
+    if equal >= NEARLY * cells:
         message = f"{100 * equal / cells:.1f} % of the submission's cells are those of the sample submission"
         found.append(Sign("data-ignored", "info", message, (Evidence(name, "", f"{equal:,} of {cells:,} cells"),)))
     return found
 
 
-def _table(path: Path) -> "pd.DataFrame | None":
+def _table(path: Path, ids: Sequence[str]) -> "pd.DataFrame | None":
     import pandas as pd
 
     try:
@@ -94,7 +95,7 @@ def _table(path: Path) -> "pd.DataFrame | None":
         return None
     if frame.columns.has_duplicates:
         return None
-    for column in frame.columns:
+    for column in frame.columns.difference(list(ids)):
         numbers = pd.to_numeric(frame[column], errors="coerce")
         if numbers.notna().all():
             frame[column] = numbers
