@@ -85,7 +85,12 @@ def remove_unfinished(folder: Path) -> None:
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     """`write_whole` of a value as indented JSON with a final newline."""
-    write_whole(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", durable=durable)
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, as a path that is not UTF-8 gives
+        text = json.dumps(value, indent=2)
+    write_whole(path, text + "\n", durable=durable)
 
 
 @dataclass(frozen=True)
