@@ -64,6 +64,11 @@ def test_the_installed_command_does_the_main_job(mleb, tmp_path):
     assert counts["asked"] == counts["valid"] == 8
 
 
+def test_the_viewer_says_what_it_needs(mleb):
+    result = mleb("view", ".")
+    assert (result.returncode, result.stderr) == (1, "Error: mleb view needs jinja2: pip install 'mleb[view]'\n")
+
+
 def test_every_wheel_is_typed_and_holds_its_folders(wheels):
     import zipfile
 
@@ -74,3 +79,4 @@ def test_every_wheel_is_typed_and_holds_its_folders(wheels):
         assert not any("__pycache__" in name for name in files)
     assert "mleb_samples/titanic-survival/competition.toml" in names["mleb_plugin_samples"]
     assert "mleb_core/testing/tiny/description.md" in names["mleb_core"]
+    assert {"mleb/view/templates/base.html", "mleb/view/static/uPlot.iife.min.js"} <= names["mleb"]

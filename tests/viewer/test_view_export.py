@@ -1,6 +1,7 @@
 """`mleb view --export`: files that open from disk."""
 
 import json
+import shutil
 
 import pytest
 
@@ -90,6 +91,8 @@ def test_damage_does_not_stop_an_export(own, tmp_path):
     (dummy / TITANIC / "dummy" / "1" / "agent.log").unlink()
     (dummy / DIABETES / "dummy" / "0" / "ledger.jsonl").write_bytes(b"\xff\xfe")
     (own.root / "foreign").mkdir()
+    for agent in ("baseline", "react"):
+        shutil.rmtree(own.root / own.group(agent))
     result = own.mleb("view", own.root, "--export", tmp_path / "site")
     assert result.returncode == 0, result.stderr
     page = tmp_path / "site" / "groups" / own.group("dummy") / TITANIC / "dummy" / "0" / "index.html"
