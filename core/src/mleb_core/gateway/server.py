@@ -9,26 +9,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-
 from mleb_core.errors import RunGroupError, RunnerError, UsageError
-from mleb_core.gateway.asked import bearer
 from mleb_core.gateway.budgets import Meter, Till
-from mleb_core.gateway.checker import OF_RUN, CheckDesk, Checks
-from mleb_core.gateway.exchange import Exchange
+from mleb_core.gateway.checker import CheckDesk, Checks
 from mleb_core.gateway.forward import new_client
 from mleb_core.gateway.limits import GatewayLimits
 from mleb_core.gateway.open_run import OpenRun, meter, take_up, targets
 from mleb_core.gateway.prices import cost_usd
-from mleb_core.gateway.providers import Endpoint, Provider, providers_from
+from mleb_core.gateway.providers import Provider, providers_from
 from mleb_core.gateway.recording import Recorder, Replay
 from mleb_core.gateway.records import Budget, Price, Tokens, Usage
+from mleb_core.gateway.routes import OfRun, application
 from mleb_core.gateway.serving import Door, tcp_socket, unix_socket
-from mleb_core.gateway.shapes import error_body
 from mleb_core.gateway.shared import Shared
 from mleb_core.gateway.transcript import Secrets, Transcript, usage_in
 from mleb_core.layout import RunLayout, write_whole
@@ -119,17 +111,7 @@ class Gateway:
         self._doors: dict[Path | None, Door] = {}
         self._thread: threading.Thread | None = None
         self._failure: Exception | None = None
-        self._app = Starlette(
-            routes=[
-                *(Route(f"/v1{endpoint}", _Late(endpoint, self), methods=["POST"]) for endpoint in Endpoint),
-                Route("/v1/models", self._list_models, methods=["GET"]),
-                Route("/v1/models/{name:path}", self._one_model, methods=["GET"]),
-                Route("/validate", _Check(self), methods=["POST"]),
-                Route("/health", _health, methods=["GET"]),
-            ],
-            exception_handlers={HTTPException: _no_route, Exception: self._own_failure},
-        )
-        self._app.router.redirect_slashes = False
+        self._app = application(self._open, lambda: self._desk)
 
     # Start and stop
 
@@ -339,7 +321,7 @@ class Gateway:
         shared.secrets.add(run.token)
         shared.runs[run.token] = run
         if listening is not None:
-            door = Door(_OfRun(self._app, run), listening, self.limits)
+            door = Door(OfRun(self._app, run), listening, self.limits)
             run.door = door
             self._doors[door.path] = door
 
@@ -401,82 +383,3 @@ class Gateway:
         if run is None:
             raise UsageError("no run with this token is open in the gateway")
         return run
-
-    # Other routes
-
-    def _models_of(self, request: Request) -> list[dict[str, Any]] | None:
-        run = self._open().runs.get(bearer(request.scope))
-        if run is None or run.closed:
-            return None
-        return [
-            {"id": name, "object": "model", "created": 0, "owned_by": target.provider.id}
-            | {"type": "model", "display_name": name, "created_at": "1970-01-01T00:00:00Z"}
-            for name, target in sorted(run.targets.items())
-        ]
-
-    async def _list_models(self, request: Request) -> Response:
-        models = self._models_of(request)
-        if models is None:
-            return _error(401, "authentication_error", "no run has this token")
-        ends = {"first_id": models[0]["id"], "last_id": models[-1]["id"]} if models else {}
-        return JSONResponse({"object": "list", "data": models, "has_more": False, **ends})
-
-    async def _one_model(self, request: Request) -> Response:
-        models = self._models_of(request)
-        if models is None:
-            return _error(401, "authentication_error", "no run has this token")
-        name = request.path_params["name"]
-        for model in models:
-            if model["id"] == name:
-                return JSONResponse(model)
-        return _error(404, "model_not_found", f"no model {name[:200]!r} here")
-
-    async def _own_failure(self, request: Request, error: Exception) -> Response:
-        self._open().problem(None, request.url.path[:100], error)
-        return _error(500, "gateway_error", "the gateway failed; the harness was told")
-
-
-class _Late:
-    """An endpoint whose shared state is there once the gateway runs."""
-
-    def __init__(self, endpoint: Endpoint, gateway: Gateway) -> None:
-        self.endpoint, self.gateway = endpoint, gateway
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await Exchange(self.endpoint, self.gateway._open())(scope, receive, send)
-
-
-class _Check:
-    """The checker, once the gateway runs."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        self.gateway = gateway
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        assert self.gateway._desk is not None
-        await self.gateway._desk(scope, receive, send)
-
-
-class _OfRun:
-    """The application as it stands behind a run's own socket."""
-
-    def __init__(self, app: Starlette, run: OpenRun) -> None:
-        self.app, self.run = app, run
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        scope[OF_RUN] = self.run
-        await self.app(scope, receive, send)
-
-
-async def _health(request: Request) -> Response:
-    return JSONResponse({"status": "running"})
-
-
-def _error(status: int, kind: str, message: str) -> Response:
-    return Response(error_body(None, kind, message), status, {"connection": "close"}, "application/json")
-
-
-async def _no_route(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 404
-    paths = ", ".join(f"POST /v1{endpoint}" for endpoint in Endpoint)
-    return _error(status, "not_found", f"the gateway offers {paths}, POST /validate, GET /v1/models, GET /health")
