@@ -198,3 +198,15 @@ class TestThin(AuditContract):
         sys.path.insert(0, str(PLUGIN))
         yield
         sys.path.remove(str(PLUGIN))
+
+
+def test_the_report_for_people_tells_the_worst_first(registry, group):
+    audit_runs(group.root, registry, names=["thin"], settings={"thin": {"rows": 1000, "severity": "warning"}})
+    text = group.report_markdown.read_text()
+    section = text[text.index("## Findings of audits") :].partition("\n\n## ")[0]
+    assert section.count("- warning: ") == 2
+    assert "thin/few-rows" in section
+    audit_runs(group.root, registry, names=["thin"], settings={"thin": {"rows": 1000, "severity": "info"}})
+    assert "- and 2 notes on what was not looked at" in group.report_markdown.read_text()
+    audit_runs(group.root, registry, names=["thin"], settings={"thin": {"rows": 0}})
+    assert "Findings of audits" not in group.report_markdown.read_text()

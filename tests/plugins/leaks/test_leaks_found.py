@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from mleb_core.testing import AuditContract
+from mleb_leaks.formats.images import read_image
 
 sys.path.insert(0, str(Path(__file__).parent))
 from leaky import Leaky, bad, tfrecord
@@ -332,3 +333,13 @@ def test_answers_that_are_no_table_are_said_not_to_be_searched(leaky):
     (leaky.private / "answers.csv").unlink()
     (finding,) = leaky.audit()
     assert (finding.rule, finding.severity) == ("not-searched", "info")
+
+
+def test_of_an_image_that_is_too_large_the_head_is_read(leaky):
+    """Masks are compared with outlines on images of gigabytes, of which only width and height are needed."""
+    name = next(iter(leaky.test))
+    Image.frombytes("L", (400, 300), leaky.random.randbytes(120_000)).save(leaky.public / f"{name}.tiff")
+    with (leaky.public / f"{name}.tiff").open("rb") as stream:
+        fields = read_image(stream, 120_000, 4096).fields
+    assert (fields["#width"], fields["#height"]) == (400, 300)
+    assert "#look" not in fields

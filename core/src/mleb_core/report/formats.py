@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from mleb_core.audits.findings import AuditRecord
 from mleb_core.errors import UnknownIdError
 from mleb_core.report.load import load_group_report, load_run_report
 from mleb_core.report.models import CompetitionReport, GradingReport, GroupReport, RunReport, RunSnapshots
@@ -31,6 +32,7 @@ __all__ = [
 
 SCHEMAS: dict[str, type[BaseModel]] = {
     "against-report": AgainstReport,
+    "audit-record": AuditRecord,
     "comparison": Comparison,
     "competition-report": CompetitionReport,
     "grading-report": GradingReport,
@@ -45,7 +47,8 @@ SCHEMAS: dict[str, type[BaseModel]] = {
 }
 """Files and outputs with a schema, by the name that `schema` takes: `report` is what `mleb report --json` prints, and
 `published-report` with --method mle-bench, `against-report` with --against; `comparison` is of `mleb compare`,
-`study-report` of `mleb sweep`."""
+`study-report` of `mleb sweep`; `audit-record` is what `mleb audit runs` keeps of an audit, and
+prints a list of."""
 
 
 def to_json(report: BaseModel) -> str:

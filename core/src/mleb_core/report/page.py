@@ -33,6 +33,7 @@ def to_markdown(report: GroupReport, json_sha256: str | None = None) -> str:
     lines += _section("Missing runs", _missing(report))
     lines += _section("Runs that were not asked for", [f"- {markdown(str(key))}" for key in report.not_asked])
     lines += _section("Files that were not collected", _refused(report))
+    lines += _section("Findings of audits", _findings(report))
     lines += _section("Known issues", _issues(report))
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -280,6 +281,19 @@ def _missing(report: GroupReport) -> list[str]:
 
 def _refused(report: GroupReport) -> list[str]:
     return [f"- {markdown(str(run.key))}: {markdown(line)}" for run in report.runs for line in run.refused]
+
+
+def _findings(report: GroupReport) -> list[str]:
+    """The worst first; what audits say of themselves (`info`) is counted only."""
+    told = [(run.key, finding) for run in report.runs for finding in run.findings]
+    lines = [
+        f"- {severity}: {markdown(str(key))}: {markdown(f'{f.audit}/{f.rule}')}: {markdown(f.message)}"
+        for severity in ("serious", "warning")
+        for key, f in told
+        if f.severity == severity
+    ]
+    notes = sum(finding.severity == "info" for _, finding in told)
+    return [*lines, *([f"- and {notes} notes on what was not looked at"] if notes else [])]
 
 
 def _issues(report: GroupReport) -> list[str]:

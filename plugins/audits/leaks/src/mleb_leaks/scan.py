@@ -98,7 +98,7 @@ def _read(  # noqa: PLR0917
             _keep_table(item, kind, frames(stream, suffix, most), result, settings)
     elif suffix in IMAGE_SUFFIXES:
         with item.open() as stream:
-            record = read_image(stream, most)
+            record = read_image(stream, item.size, most)
         _keep_image(item, kind, position, record, result)
     elif suffix in _TFRECORDS or ".tfrec" in item.name.rpartition("/")[2]:
         with item.open() as stream:

@@ -19,33 +19,39 @@ _FEWEST_BITS = 12
 _MOST_PIXELS = 40_000_000
 
 
-def read_image(stream: IO[bytes], most_bytes: int) -> Record:
+def read_image(stream: IO[bytes], size: int, most_bytes: int) -> Record:
     """Size, comments and EXIF of an image, and `#look`, alike for the same picture in other sizes.
 
     `#look` is a difference hash: the picture in grey, shrunk to 13 x 12, a bit for each pixel that is clearly darker
     than its right neighbour; 18 bytes. It is left out for pictures that are almost of one colour, smaller than 32
     pixels a side, or larger than 40 million pixels in all.
 
+    Of a larger file that is not in an archive, only the head is read.
+
     Raises:
         Unreadable: no image that Pillow reads, or too large.
     """
     from PIL import Image
 
-    content = stream.read(most_bytes + 1)
-    if len(content) > most_bytes:
-        raise Unreadable("it is too large")
+    if size > most_bytes and stream.seekable():
+        source, most_pixels = stream, 0
+    else:
+        content = stream.read(most_bytes + 1)
+        if len(content) > most_bytes:
+            raise Unreadable("it is too large")
+        source, most_pixels = io.BytesIO(content), _MOST_PIXELS
     fields: dict[str, Any] = {}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content)) as image:
+            with Image.open(source) as image:
                 fields |= {"#width": image.width, "#height": image.height, "#mode": image.mode}
                 for key, value in image.info.items():
                     if isinstance(value, str | int | float) or (isinstance(value, bytes) and key == "comment"):
                         fields[f"info.{key}"] = plain(value)
                 for tag, value in image.getexif().items():
                     fields[f"exif.{tag}"] = plain(value)
-                if min(image.size) >= _LEAST_SIDE and image.width * image.height <= _MOST_PIXELS:
+                if min(image.size) >= _LEAST_SIDE and image.width * image.height <= most_pixels:
                     image.draft("L", (_SIDE * 8, _SIDE * 8))
                     small = image.convert("L").resize((_SIDE + 1, _SIDE), Image.Resampling.BOX)
                     look = _look(small.tobytes())
