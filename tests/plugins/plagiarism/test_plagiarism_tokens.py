@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mleb_plagiarism.tokens import normalised
 from mleb_plagiarism.winnow import GUARANTEED, K, fingerprints
@@ -91,6 +93,14 @@ def test_hostile_text_ends(tmp_path):
         "\0\x0c\r",
     ):
         normalised(text)
+
+
+@given(st.text(st.sampled_from("ab1 .,;:=()[]{}\"'\\\\#\n%!?@\t"), max_size=60), st.sampled_from(["python", "r", "c"]))
+def test_anything_has_tokens_with_lines_in_order(text, language):
+    tokens = normalised(text, language)
+    assert len(tokens.texts) == len(tokens.lines)
+    assert tokens.lines == sorted(tokens.lines)
+    assert all(1 <= line <= text.count("\n") + 1 for line in tokens.lines)
 
 
 def test_other_languages():

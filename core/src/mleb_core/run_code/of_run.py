@@ -40,12 +40,12 @@ def code_of_run(layout: RunLayout) -> tuple[list[Source], list[str]]:
             name = path.relative_to(layout.root).as_posix()
             try:
                 for source in read_code(path, name):
-                    sources.setdefault((source.language, source.text), source)
+                    sources.setdefault((source.language, source.text.strip()), source)
             except Unreadable as error:
                 notes.append(f"{name}: {error}")
     try:
         for source in _snippets(layout, notes):
-            sources.setdefault((source.language, source.text), source)
+            sources.setdefault((source.language, source.text.strip()), source)
     except OSError as error:
         notes.append(f"{layout.transcript.name} cannot be read: {error.strerror}")
     return [source for source in sources.values() if source.text.strip()], notes

@@ -19,7 +19,7 @@ MOST_IDS = 2_000_000
 MOST_SOURCE = 2_000_000
 SHARE_OF_NUMBERS = 0.5
 """Share of the test ids that must stand there where ids are plain numbers, which also name classes, folds and so on."""
-_CELL = re.compile(r"""^[\s"'(\[{]*([^,"'\t;]+)["']?\s*[,\t;:]\s*\S""")
+_CELL = re.compile(r"""^[\s"'(\[{]*+([^,"'\t;:]++)["']?\s*[,\t;:]\s*\S""")
 
 
 @dataclass(frozen=True)
