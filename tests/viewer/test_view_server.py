@@ -334,3 +334,36 @@ def test_results_of_another_harness_are_shown(made, tmp_path, viewing):
     assert "score" in viewer.text(f"{here}/index.html")
     for part in ("text.json", "transcript.json", "ledger.json"):
         assert viewer.data(f"{here}/{part}")["missing"] is True
+
+
+def test_a_competition_that_is_not_installed_is_shown_by_its_reports(own, viewing):
+    group = own.root / own.group("baseline")
+    (group / TITANIC).rename(group / "not-here")
+    for path in (group / "group.json", *group.glob("*/*/*/*.json")):
+        path.write_text(path.read_text().replace(TITANIC, "not-here"))
+    viewer = viewing(own.root)
+    here = f"/groups/{own.group('baseline')}/not-here/index.html"
+    page = viewer.text(here)
+    assert "only the runs" in page and '"counts":[0]' in page and '{"name":"gold","at":' in page
+    assert "reference models, not of people" in page
+    for path in group.glob("*/*/*/report.json"):
+        path.unlink()
+    assert "only the runs" in viewer.text(here)
+
+
+def test_files_of_any_name_are_shown_or_refused(own, viewing):
+    code = own.root / own.group("react") / TITANIC / "react" / "0" / "code"
+    for name in ("\u202egpj.py", "a%2fb #?&.py", "é\u200d.py"):
+        (code / name).write_text("here it is")
+    (code / b"\xff.py".decode("utf-8", "surrogateescape")).write_text("not this")
+    viewer = viewing(own.root)
+    here = run_of(own, "react")
+    page = viewer.text(f"{here}/index.html")
+    assert "\u202e" not in page and "\\u202egpj.py" in page
+    assert "code/\\udcff.py: its name is not UTF-8, not shown" in page
+    for name in ("\u202egpj.py", "a%2fb #?&.py", "é\u200d.py"):
+        path = quote(f"code/{name}", safe="")
+        assert f'data-path="{path}"' in page
+        assert viewer.data(f"{here}/text.json?file={path}")["text"] == "here it is"
+        assert viewer.ask(f"{here}/raw?file={path}")[2] == b"here it is"
+    assert viewer.ask(f"{here}/raw?file=code/%FF.py")[0] == 404

@@ -14,7 +14,7 @@ from mleb.view.comparing import choices, chosen, comparison
 from mleb.view.files import FileProblem
 from mleb.view.index import GroupIndex, Key
 from mleb.view.ledgers import ledger_page
-from mleb.view.pages import STATIC, render
+from mleb.view.pages import STATIC, address, render
 from mleb.view.passages import passage
 from mleb.view.runs import shown_files
 from mleb.view.site import Site
@@ -198,10 +198,15 @@ def _files(group: GroupIndex, place: RunLayout) -> dict[str, Any]:
         try:
             head = passage(group.directory, place.root.joinpath(*file["path"].split("/")), start=0, length=MOST_FILE)
         except MlebError as problem:
-            found[file["path"]] = {"problem": str(problem)}
+            found[address(file["path"])] = {"problem": str(problem)}
             continue
         left -= head.end
-        found[file["path"]] = {"size": head.size, "head": head.text, "tail": "", "left_out": head.size - head.end}
+        found[address(file["path"])] = {
+            "size": head.size,
+            "head": head.text,
+            "tail": "",
+            "left_out": head.size - head.end,
+        }
     return found
 
 

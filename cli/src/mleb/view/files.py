@@ -193,13 +193,21 @@ def _walk(fd: int, prefix: str, depth: int) -> Iterator[Listed]:
                 finally:
                     os.close(sub)
             elif stat.S_ISREG(status.st_mode):
-                yield Listed(shown, status.st_size)
+                yield Listed(shown, status.st_size, "" if _is_utf8(shown) else "its name is not UTF-8")
             else:
                 yield Listed(shown, 0, "a link" if stat.S_ISLNK(status.st_mode) else "no regular file")
 
 
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _check(name: str) -> None:
-    if name in ("", ".", "..") or "/" in name or "\0" in name:
+    if name in ("", ".", "..") or "/" in name or "\0" in name or not _is_utf8(name):
         raise FileProblem(f"{name!r} names no file of a run")
 
 

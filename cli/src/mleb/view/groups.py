@@ -3,19 +3,26 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mleb.view.cells import MARKS, UNDER_WAY, Cell
+from mleb.view.curves import medal_lines
+from mleb.view.files import read
 from mleb.view.index import GroupIndex
-from mleb.view.leaderboards import Leaderboards, histogram
+from mleb.view.leaderboards import Leaderboards, bare, histogram
 from mleb.view.pages import address
+from mleb_core.errors import MlebError
 from mleb_core.leaderboard import standing
+from mleb_core.report.load import parse_model
+from mleb_core.report.models import RunReport
 from mleb_core.report.statistics import mean, percentage, standard_error
 
 __all__ = ["MOST_LINES", "competition_page", "counts", "group_live", "group_page", "group_row", "troubles"]
 
 MOST_LINES = 200
 """Runs that are listed with what went wrong."""
+MOST_REPORT = 4 << 20
 _LETTERS = {"finished": "f", "timed_out": "t", "failed": "x", "cancelled": "c", "interrupted": "i", "": "d"}
 
 
@@ -129,6 +136,8 @@ def competition_page(index: GroupIndex, competition: str, leaderboards: Leaderbo
     group = index.group
     assert group is not None
     facts = leaderboards.facts(competition, group.data_dir)
+    if "thresholds" not in facts:
+        facts = {**facts, **_reported(index, competition)}
     scores: list[float] = facts.get("scores", [])
     lower = bool(facts.get("lower_better"))
     runs = []
@@ -160,13 +169,36 @@ def competition_page(index: GroupIndex, competition: str, leaderboards: Leaderbo
     }
 
 
+def _reported(index: GroupIndex, competition: str) -> dict[str, Any]:
+    """What the report of a graded run says of the leaderboard, where the competition is not installed."""
+    for key, cell in zip(index.each(), index.cells(), strict=False):
+        if key.competition == competition and cell and cell.graded:
+            path = index.layout.run(key.competition, key.agent, key.seed).report
+            try:
+                report = parse_model(
+                    Path(path.name), read(index.directory, path, MOST_REPORT), RunReport, "a run's report"
+                )
+            except MlebError:
+                continue
+            if (graded := report.competition_report) is not None:
+                return {
+                    "kind": graded.leaderboard_kind,
+                    "lower_better": graded.is_lower_better,
+                    "teams": graded.teams,
+                    "thresholds": {line["name"]: line["at"] for line in medal_lines(graded)},
+                    "issues": list(graded.known_issues),
+                }
+    return {}
+
+
 def _chart(facts: dict[str, Any], scores: list[float], runs: list[dict[str, Any]]) -> dict[str, Any] | None:
     thresholds: dict[str, float] = facts.get("thresholds", {})
     ours = [run["score"] for run in runs if run["score"] is not None]
-    if not scores:
+    marks = [value for value in thresholds.values() if math.isfinite(value)]
+    if not scores and not marks:
         return None
     return {
-        **histogram(scores, ours, [value for value in thresholds.values() if math.isfinite(value)]),
+        **(histogram(scores, ours, marks) if scores else bare([*ours, *marks])),
         "lines": [{"name": name, "at": value} for name, value in thresholds.items()],
         "ours": [
             {"name": f"{run['agent']} seed {run['seed']}", "at": run["score"], "mark": run["mark"]}

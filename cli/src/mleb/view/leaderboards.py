@@ -12,7 +12,7 @@ from mleb_core.errors import MlebError
 from mleb_core.registry import Registry
 from mleb_core.report.build import human_scores
 
-__all__ = ["Leaderboards", "histogram"]
+__all__ = ["Leaderboards", "bare", "histogram"]
 
 BINS = 60
 _KEPT = 16
@@ -100,6 +100,17 @@ def histogram(scores: Sequence[float], ours: Sequence[float], marks: Sequence[fl
         "above": len(scores) - places[-1],
         "ours_outside": sum(not low <= score <= high for score in ours),
     }
+
+
+def bare(values: Sequence[float]) -> dict[str, Any]:
+    """The same picture where the scores are not known: room for some values, and no counts.
+
+    Args:
+        values: that must be in sight, one or more.
+    """
+    low, high = min(values), max(values)
+    room = (high - low or abs(high) or 1) * 0.05
+    return {"edges": [low - room, high + room], "counts": [0], "below": 0, "above": 0, "ours_outside": 0}
 
 
 def _fence(scores: Sequence[float]) -> tuple[float, float]:

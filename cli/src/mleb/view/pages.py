@@ -38,7 +38,7 @@ def render(template: str, *, depth: int, served: bool, **values: Any) -> str:
 
 def address(*parts: object) -> str:
     """The relative address of a page, from the root on."""
-    return "/".join(quote(str(part), safe="") for part in parts)
+    return "/".join(quote(str(part).encode("utf-8", "surrogateescape"), safe="") for part in parts)
 
 
 @cache

@@ -213,11 +213,11 @@
         return;
       }
       panel.hidden = false;
-      const path = button.dataset.path;
+      const path = decodeURIComponent(button.dataset.path);
       if (mleb.served) {
         void new Reader(panel, path);
       } else {
-        fixed(panel, path, kept.files?.[path] ?? { problem: "This file is not part of the export." });
+        fixed(panel, path, kept.files?.[button.dataset.path] ?? { problem: "This file is not part of the export." });
       }
       panel.scrollIntoView({ block: "nearest" });
     });
