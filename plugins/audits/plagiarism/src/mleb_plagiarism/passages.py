@@ -72,13 +72,12 @@ def _tiles(mine: Tokens, its: Tokens, hashes: Hashes) -> list[tuple[int, int, in
         if len(places[value]) < MOST_PLACES:
             places[value].append(place)
     found, start, values = [], 0, hashes.tolist()
+    one, two = mine.texts, its.texts
     while start < len(values):
         best, where = 0, 0
         for other in places.get(values[start], ()):
-            length = 0
-            for one, two in zip(mine.texts[start:], its.texts[other:], strict=False):
-                if one != two:
-                    break
+            length, most = 0, min(len(one) - start, len(two) - other)
+            while length < most and one[start + length] == two[other + length]:
                 length += 1
             if length > best:
                 best, where = length, other
