@@ -335,3 +335,16 @@ def test_ids_cannot_lead_out_of_the_directory(tmp_path):
         place.release(fd)
     assert [path.name for path in (tmp_path / "locks").iterdir()] == ["MIG-GPU-1_.._.._x_1_0.lock"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["locks"]
+
+
+def test_gpus_that_an_engine_gave_are_leased_under_the_same_locks(pool):
+    here, other = pool(4), pool(4)
+    given = here.named(("2", "GPU-00000001"), 2)
+    assert given == (ids[2], ids[1])
+    with here.lease(ids=given) as held, other.lease(2) as rest:
+        assert held == given
+        assert set(rest) == {ids[0], ids[3]}
+    with pytest.raises(RunnerError, match=r"2 GPUs are asked for, the engine gave: 1; of 4 on this machine"):
+        here.named(("1",), 2)
+    with pytest.raises(RunnerError, match=r"the engine gave: 7; of 4 on this machine"):
+        here.named(("7",), 1)

@@ -21,6 +21,7 @@ from mleb_core.prepare import prepare
 from mleb_core.registry import Registry
 from mleb_core.report.load import load_group_report
 from mleb_core.run import Limits, RunStatus
+from mleb_core.status import group_status
 from mleb_core.testing import EngineContract
 from mleb_core.verify import verify_group
 from mleb_ray.engine import RayEngine
@@ -175,6 +176,9 @@ def holds(group: Path, *, runs: int = 1) -> None:
 def test_a_group_on_a_cluster_is_as_on_one_machine_and_a_run_is_cancelled_alone(start):
     harness = start("-n", "2")
     harness.waits(2)
+    status = group_status(harness.group())
+    assert (status.engine, status.at_work, status.asked, status.waiting) == ("ray", True, 2, 0)
+    assert sum(status.hosts.values()) == 2
     cancel_runs(harness.group(), [f"{DIABETES}/command/1"], Registry())
     until(lambda: statuses(harness.run(1))[-1] == "cancelled" or None, harness)
     assert harness.ends() == 1
