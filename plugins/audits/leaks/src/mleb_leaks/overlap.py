@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mleb_core.audits.findings import Evidence, Finding, Severity
 from mleb_leaks.giveaway import CHANCE
-from mleb_leaks.truth import is_missing
+from mleb_leaks.truth import MISSING
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +69,7 @@ class Kept:
             return
         cells = [pd.util.hash_array(frame[column].to_numpy(dtype=object)) for column in frame.columns]
         self.hashes.append(np.column_stack(cells))
-        gone = [frame[column].astype(str).map(is_missing).to_numpy(dtype=bool) for column in frame.columns]
+        gone = [frame[column].isin(MISSING).to_numpy(dtype=bool) for column in frame.columns]
         self.absent.append(np.column_stack(gone))
         for column in map(str, frame.columns):
             self.samples.setdefault(column, [*frame[column].iloc[:200]])

@@ -10,9 +10,11 @@ from typing import Any
 
 from mleb_core.audits.protocol import AuditedData
 
-__all__ = ["Truth", "Unsuitable", "as_number", "normal", "read_truth"]
+__all__ = ["MISSING", "Truth", "Unsuitable", "as_number", "candidates", "is_missing", "normal", "read_truth"]
 
-_MISSING = {"", "nan", "na", "n/a", "none", "null", "nil", "unknown", "-", "?", "<na>"}
+_WORDS = ("", "nan", "na", "n/a", "none", "null", "nil", "unknown", "-", "?", "<na>")
+MISSING = frozenset(form for word in _WORDS for form in (word, word.upper(), word.capitalize(), "NaN"))
+"""Cells that stand for nothing."""
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,5}$")
 
 
@@ -82,7 +84,8 @@ def read_truth(data: AuditedData, most: int) -> Truth:
     table, ids = table[kept], ids[kept]
     total = len(table)
     if total > most:
-        order = sorted(range(total), key=lambda i: hashlib.sha256(str(ids.iat[i]).encode()).digest())[:most]
+        hashes = [hashlib.sha256(str(id).encode()).digest() for id in ids.tolist()]
+        order = sorted(range(total), key=hashes.__getitem__)[:most]
         table, ids = table.iloc[sorted(order)], ids.iloc[sorted(order)]
     wanted = set(_sample_columns(data)) - set(id_columns)
     columns = [column for column in table.columns if column not in id_columns]
@@ -118,7 +121,7 @@ def normal(text: str) -> str:
 
 def is_missing(text: str) -> bool:
     """Whether a cell stands for nothing."""
-    return text.strip().lower() in _MISSING
+    return text.strip() in MISSING
 
 
 def as_number(text: str) -> float | None:
