@@ -99,6 +99,7 @@ def test_runs_under_way_are_seen_live(made, viewing, page, tmp_path, until):
         page.wait_for_selector("#matrix a.m.v")
         assert page.inner_text("#count-ended") == "1"
         page.wait_for_function("() => document.querySelector('#state').textContent.includes('complete')")
+        page.wait_for_function("() => document.querySelector('#figures').textContent.includes('1 verdicts, 1 times')")
         assert page.evaluate("() => window.same")  # nothing was loaded anew
         second.wait_for_function("() => document.querySelector('#log pre').textContent.includes('it ends')")
         second.wait_for_function("() => document.querySelector('#head').textContent.includes('valid, no medal, score')")

@@ -19,9 +19,9 @@ __all__ = ["GroupIndex", "Index", "Key"]
 
 _MOST_GROUP = 32 << 20
 _MOST_RUN = 4 << 20
-_REST_S = 0.5
+_REST_S, _LONGEST_S = 0.5, 4.0
 _SHARE = 0.05
-"""The largest share of a core that looking again may take while pages ask all the time."""
+"""The share of a core that looking again may take while pages ask all the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class GroupIndex:
             if now or start >= self._next:
                 self._scan()
                 end = time.monotonic()
-                self._next = end + max(_REST_S, (end - start) / _SHARE)
+                self._next = end + min(_LONGEST_S, max(_REST_S, (end - start) / _SHARE))
 
     def cells(self) -> list[Cell | None]:
         """Of each run asked for: competitions outermost, then agents, then seeds; None: nothing of it is there."""

@@ -1,6 +1,7 @@
 """The scores that a competition's medals were taken from, as a distribution."""
 
 import math
+import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
@@ -19,11 +20,15 @@ _KEPT = 16
 
 
 class Leaderboards:
-    """Looks up competitions in the installed plugins, and their scores in the data directory or the plugin."""
+    """Looks up competitions in the installed plugins, and their scores in the data directory or the plugin.
+
+    Safe to use from many threads.
+    """
 
     def __init__(self) -> None:
         self._registry: Registry | None = None
         self._kept: dict[tuple[str, str], dict[str, Any]] = {}
+        self._lock = threading.Lock()
 
     def facts(self, label: str, data_dir: str) -> dict[str, Any]:
         """What is known of a competition.
@@ -36,13 +41,15 @@ class Leaderboards:
             `title`, `category`, `complexity`, `kind` ("humans" or "reference-models"), `lower_better`, `teams`,
             `thresholds` (gold, silver, bronze, median), `issues`, `scores` (sorted, maybe none), `problem` (a line).
         """
-        kept = self._kept.get((label, data_dir))
-        if kept is None:
-            kept = self._look(label, data_dir)
-            while len(self._kept) >= _KEPT:
-                self._kept.pop(next(iter(self._kept)), None)
-            self._kept[label, data_dir] = kept
-        return kept
+        with self._lock:
+            kept = self._kept.get((label, data_dir))
+            if kept is None:
+                kept = self._look(label, data_dir)
+                if not kept["problem"]:  # else it may be mended while the viewer goes on
+                    while len(self._kept) >= _KEPT:
+                        del self._kept[next(iter(self._kept))]
+                    self._kept[label, data_dir] = kept
+            return kept
 
     def _look(self, label: str, data_dir: str) -> dict[str, Any]:
         try:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from mleb.units import format_duration
 from mleb.view.cells import MARKS
 from mleb.view.text import as_json, size, visible
+from mleb_core.run import now
 
 __all__ = ["STATIC", "address", "render"]
 
@@ -64,7 +65,7 @@ def _environment() -> jinja2.Environment:
         "dollars": lambda value: "–" if value is None else f"${value:,.4f}" if value < 1 else f"${value:,.2f}",
         "details": lambda value: as_json(value).replace("\\u003c", "<").replace("\\u003e", ">").replace("\\u0026", "&"),
     }
-    environment.globals |= {"address": address, "marks": MARKS}
+    environment.globals |= {"address": address, "marks": MARKS, "now": now}
     return environment
 
 

@@ -27,19 +27,24 @@ class Statistics:
         self._closed = False
 
     def figures(self, group: GroupIndex) -> dict[str, Any]:
-        """What `mleb report --json` gives of a group beside its runs; {"error": line} where that fails."""
+        """What `mleb report --json` gives of a group beside its runs; {"error": line} where that fails.
+
+        With `stale` where runs have changed since, and it is too early to compute them again.
+        """
         return self._ask(("figures", str(group.directory)), (group.version,))
 
     def compare(self, a: GroupIndex, agent_a: str, b: GroupIndex, agent_b: str) -> dict[str, Any]:
-        """What `mleb compare --json` gives; {"error": line} where that fails."""
+        """What `mleb compare --json` gives; {"error": line} where that fails; `stale` as in `figures`."""
         words = ("compare", str(a.directory), agent_a, str(b.directory), agent_b)
         return self._ask(words, (a.version, b.version))
 
     def _ask(self, words: tuple[str, ...], versions: tuple[int, ...]) -> dict[str, Any]:
         with self._lock:
             kept = self._kept.get(words)
-            if kept and (kept[0] == versions or time.monotonic() < kept[1]):
+            if kept and kept[0] == versions:
                 return kept[2]
+            if kept and time.monotonic() < kept[1]:
+                return {**kept[2], "stale": True}
             start = time.monotonic()
             answer = self._child(words)
             end = time.monotonic()

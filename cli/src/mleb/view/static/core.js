@@ -72,6 +72,9 @@ const mleb = {
       return;
     }
     const text = await answer.text();
+    if (text.includes(" data-stale>")) {
+      setTimeout(() => void refreshPart(element).catch(() => {}), 2000);
+    }
     if (element.mlebText === text || element.contains(document.activeElement)) {
       return;
     }
@@ -120,8 +123,15 @@ const mleb = {
       look.late = true;
       wait = every.gone;
     }
-    setTimeout(look, document.hidden ? every.hidden : wait);
+    clearTimeout(look.timer);
+    look.timer = setTimeout(look, document.hidden ? every.hidden : wait);
   }
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && look.timer) {
+      clearTimeout(look.timer);
+      look.timer = setTimeout(look, 100);
+    }
+  });
   document.addEventListener("DOMContentLoaded", () => {
     if (mleb.served && source) {
       void refreshParts("[data-later]").catch(() => {});

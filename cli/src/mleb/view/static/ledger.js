@@ -40,7 +40,7 @@
           ),
         );
       }
-      const head = mleb.el("thead", {}, mleb.el("tr", {}, ...["no.", "time", "kind", "what"].map((words) => mleb.el("th", { scope: "col" }, words))));
+      const head = mleb.el("thead", {}, mleb.el("tr", {}, ...["no.", "time, UTC", "kind", "what"].map((words) => mleb.el("th", { scope: "col" }, words))));
       const table = mleb.el("table", { class: "cells ledger" }, head, body);
       place.replaceChildren(chain, bar, mleb.el("div", { class: "scroll tall", tabindex: 0, role: "group", "aria-label": "Ledger" }, table));
       if (found.left_out) {
