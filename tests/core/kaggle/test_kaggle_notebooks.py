@@ -41,14 +41,15 @@ def test_the_notebooks_with_most_votes_are_kept_with_what_is_known_of_them(kaggl
     }
 
 
-def test_pages_and_what_is_there_already(kaggle, tmp_path):
-    kaggle.notebooks["toy"] = [notebook(f"ann/n{i}", 1000 - i) for i in range(230)]
-    fetch_notebooks("toy", tmp_path, most=210, patience=QUICK)
-    assert len(list(tmp_path.glob("*.ipynb"))) == 210
+def test_pages_and_what_is_there_already(kaggle, tmp_path, monkeypatch):
+    monkeypatch.setattr("mleb_core.kaggle.client.NOTEBOOKS_A_PAGE", 10)
+    kaggle.notebooks["toy"] = [notebook(f"ann/n{i}", 1000 - i) for i in range(28)]
+    fetch_notebooks("toy", tmp_path, most=21, patience=QUICK)
+    assert len(list(tmp_path.glob("*.ipynb"))) == 21
     assert len(kaggle.asked("ListKernels")) == 3
     before = len(kaggle.asked("GetKernel"))
     (tmp_path / "ann__n7.ipynb").unlink()
-    fetch_notebooks("toy", tmp_path, most=215, patience=QUICK)
+    fetch_notebooks("toy", tmp_path, most=26, patience=QUICK)
     assert len(kaggle.asked("GetKernel")) == before + 6
 
 
