@@ -22,6 +22,15 @@ def test_a_run_that_hands_in_the_sample(layout, data, hand_in):
     assert notes == ["the run has no ledger, so what it reached is not known"]
 
 
+def test_that_the_prompt_lists_the_files_is_no_use_of_them(layout, data, hand_in, exchange):
+    (layout.code / "main.py").write_text("shutil.copy('sample_submission.csv', 'submission.csv')\n")
+    hand_in(lambda number: number)
+    exchange([("system", "be brief"), ("user", "Files: train_birds.csv, test.csv")], "I copy the sample.")
+    assert [sign.rule for sign in signs_of(layout, GRADING, data)[0]] == ["data-ignored"]
+    exchange([("user", "go on")], "Now I read train_birds.csv.")
+    assert signs_of(layout, GRADING, data)[0] == []
+
+
 def test_predictions_in_the_code(layout, data, hand_in, exchange):
     table = "{" + ", ".join(f"'bird-{i:03}': {i % 2}" for i in range(40)) + "}"
     (layout.code / "main.py").write_text(f"train = 'train_birds.csv'\nlabels = {table}\n")

@@ -13,6 +13,8 @@ from mleb_rules.signs import Sign
 
 __all__ = ["signs_of"]
 
+TOLD = (", system", ", developer", ", user")
+"""What the agent was told, and did not say: prompts often list all files."""
 NOT_TRAINING = ("sample", "test", "description", "readme")
 
 
@@ -39,7 +41,8 @@ def signs_of(layout: RunLayout, grading: Grading, data: CompetitionData | None) 
     if data is None or not data.public.is_dir():
         notes.append("the prepared data is not at hand, so the submission is not compared with the sample")
         return signs, notes
-    log = "\n".join(line.text for line in read_log(layout).lines)
+    said = (line for line in read_log(layout).lines if not line.place.endswith(TOLD))
+    log = "\n".join(line.text for line in said)
     if unnamed := mentions.data_unnamed(sources, log, list(_training(data.public))):
         signs.append(unnamed)
     sample = data.public / grading.sample
