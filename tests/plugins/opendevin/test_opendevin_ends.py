@@ -84,6 +84,12 @@ CASES = {
         "the model cannot be asked (lab/small: status 500: the provider is down)", "no submission", 1, 3,
     ),
     "killed": ([bash("kill -9 $PPID")], {}, "crashed after 0 steps (its process was killed)", "no submission", 1, 1),
+    "circles": (
+        forever(bash("true")), {"nudges": 1, "steps": 30}, "stopped after 8 steps, though asked", "no submission", 1, 8
+    ),
+    "plain": ([bash(SUBMIT), done()], {"model": "openai/gpt-4o-2024-08-06"}, "finished", "handed in", 0, 2),
+    "reasons": ([bash(SUBMIT), done()], {"model": "openai/o3", "api": "chat"}, "finished", "handed in", 0, 2),
+    "told": ([bash(SUBMIT), done()], {"reasoning_effort": "low"}, "finished", "handed in", 0, 2),
     "responses": ([bash(SUBMIT), done()], {"api": "responses"}, "finished after 2 steps", "handed in", 0, 2),
     "prompted": (
         ["I do.\n<function=terminal>\n<parameter=command>" + SUBMIT + "</parameter>\n</function>",
@@ -96,9 +102,11 @@ CASES = {
 def test_each_end_is_told_in_one_line(openhands_python, tmp_path):
     with contextlib.ExitStack() as servers:
         asked, cases = {}, {}
-        for name, (script, settings, *_) in CASES.items():
+        for name, (script, asked_for, *_) in CASES.items():
             server = servers.enter_context(ModelServer(script))
-            _, cases[name] = places_in(tmp_path / name, server.url, settings={"model_wait_s": 0, **settings})
+            settings = {"model_wait_s": 0, **asked_for}
+            model = settings.pop("model", "lab/small")
+            _, cases[name] = places_in(tmp_path / name, server.url, settings=settings, model=model)
             asked[name] = server.asked
         (tmp_path / "cases.json").write_text(json.dumps(cases))
         command = [openhands_python, Path(__file__).with_name("forks.py"), Path(mleb_opendevin.__file__).parents[1]]
@@ -112,6 +120,8 @@ def test_each_end_is_told_in_one_line(openhands_python, tmp_path):
         assert (exit_code, len(asked[name])) == (code, requests), f"{name}: {line}\n{log}"
     bodies = {name: entries[0].body for name, entries in asked.items()}
     assert {body["model"] for body in bodies.values()} == {"mleb-model"}
+    efforts = [bodies[name].get("reasoning_effort") for name in ("plain", "reasons", "told", "words")]
+    assert efforts == [None, "high", "low", None]  # a provider refuses what its model does not know
     assert asked["responses"][0].path == "/v1/responses" and "tools" not in bodies["prompted"]
 
 

@@ -25,8 +25,9 @@ class Settings(BaseModel):
     submission, or goes round in circles. OpenHands alone would wait for its user."""
     temperature: float | None = Field(default=None, ge=0, le=2)
     """Temperature of the model (`LLM.temperature`); None: what the provider takes for one."""
-    reasoning_effort: Literal["none", "low", "medium", "high", "xhigh"] = "high"
-    """How long models that reason do so (`LLM.reasoning_effort`); not sent to others."""
+    reasoning_effort: Literal["none", "low", "medium", "high", "xhigh"] | None = None
+    """How long a model that reasons does so (`LLM.reasoning_effort`); None: `high`, as OpenHands has it, for models
+    known to reason, and nothing is said to others."""
     api: Literal["auto", "chat", "responses"] = "auto"
     """Which of OpenAI's interfaces the model is asked by (`LLM.api_mode`); auto: as OpenHands does for this model."""
     native_tools: bool = True

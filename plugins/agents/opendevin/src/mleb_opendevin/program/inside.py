@@ -60,6 +60,7 @@ def main(folder: Path) -> None:
 def converse(settings: dict[str, Any], folder: Path, state: State) -> tuple[Any, Events]:
     """A conversation in which the task has been given, and what is told of its events."""
     warnings.filterwarnings("ignore", message="Cost calculation failed")  # the gateway counts
+    import litellm
     from openhands.sdk import LLM, Agent, LocalConversation, Tool
     from openhands.sdk.context.condenser.llm_summarizing_condenser import default_condenser
     from openhands.tools.preset.default import get_default_tools
@@ -73,6 +74,10 @@ def converse(settings: dict[str, Any], folder: Path, state: State) -> tuple[Any,
             raise over
         print(f"{settings['name']}: {over}; try {number + 1} of {settings['model_tries']} follows", flush=True)
 
+    effort = settings["reasoning_effort"]
+    reasons = effort is not None or litellm.supports_reasoning(
+        settings["model"]
+    )  # the SDK asks by the name `mleb-model`
     llm = LLM(
         model=MODEL,
         model_canonical_name=settings["model"],
@@ -80,7 +85,9 @@ def converse(settings: dict[str, Any], folder: Path, state: State) -> tuple[Any,
         api_key=os.environ["OPENAI_API_KEY"],
         api_mode=settings["api"],
         temperature=settings["temperature"],
-        reasoning_effort=settings["reasoning_effort"],
+        reasoning_effort=effort or "high",
+        capability_overrides={"supports_reasoning_effort": reasons},
+        caching_prompt=settings["model"].startswith("openrouter/"),  # of those that speak as OpenAI, it takes the marks
         native_tool_calling=settings["native_tools"],
         timeout=settings["model_s"],
         num_retries=settings["model_tries"],
@@ -141,10 +148,11 @@ def talk(conversation: Any, events: Events, settings: dict[str, Any], state: Sta
             return "finish"
         if state.steps >= settings["steps"]:
             return "steps"
-        nudges = nudges + 1 if state.steps - started <= 1 else 1  # in a row: it has done nothing in between
+        how = "finish" if finished else "circles" if status == "stuck" else "words"
+        worked = state.steps - started > 1 and how != "circles"
+        nudges = 1 if worked else nudges + 1
         if nudges > settings["nudges"]:
             return "idle"
-        how = "finish" if finished else "circles" if status == "stuck" else "words"
         missing = NO_SUBMISSION.format(submission=f"{os.environ['MLEB_SUBMISSION']}/submission.csv")
         told = ("" if handed_in() else missing) + GO_ON[how]
         print(f"{settings['name']}: asks it to go on: {told}", flush=True)
