@@ -1,9 +1,10 @@
 """The actor between a harness and its workers. It lives on the harness's node and dies with it.
 
-It carries little: a few hundred bytes for each change of a run, an ask a second for each run under way, shares of the
-budget. Results go to the group's directory, never through here.
+It carries little: a few hundred bytes for each change of a run, a call for each process that waits for a stop, shares
+of the budget. Results go to the group's directory, never through here.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ __all__ = ["Desk", "DeskBank"]
 
 
 class Desk:
-    """What the harness tells its workers, and they it."""
+    """What the harness tells its workers, and they it. All calls in one event loop, one after the other."""
 
     def __init__(self, budget: Budget, used: Mapping[str, Amount], environ: Mapping[str, str]) -> None:
         """Args:
@@ -27,15 +28,15 @@ class Desk:
         self._begun: set[str] = set()
         self._served: dict[str, list[tuple[str, Amount]]] = {}
         self._holders: dict[str, str] = {}
-        self._stopped = False
+        self._stop = asyncio.Event()
 
-    def environ(self) -> dict[str, str]:
+    async def environ(self) -> dict[str, str]:
         """Keys and addresses."""
         return self._environ
 
     # From workers
 
-    def begin(self, task: str, holder: str, key: str, used: Amount) -> bool:
+    async def begin(self, task: str, holder: str, key: str, used: Amount) -> bool:
         """A task has got its place. Returns whether it may start.
 
         Args:
@@ -44,52 +45,52 @@ class Desk:
             key: its run.
             used: of models by that run so far.
         """
-        if self._stopped:
+        if self._stop.is_set():
             return False
         self._begun.add(task)
         self._holders[task] = holder
         self._served.setdefault(holder, []).append((key, used))
         return True
 
-    def look(self) -> bool:
-        """Whether runs are to end."""
-        return self._stopped
+    async def stopped(self) -> bool:
+        """Waits until runs are to end."""
+        return await self._stop.wait()
 
-    def tell(self, run: str) -> None:
+    async def tell(self, run: str) -> None:
         """A run has changed; as JSON."""
         self._news.append(run)
 
-    def end(self, task: str) -> None:
+    async def end(self, task: str) -> None:
         """A task has ended; all that it told came before this."""
         self._begun.discard(task)
         self._holders.pop(task, None)
 
-    def lease(self, holder: str, used: Amount, need: Amount, alone: bool) -> Answer:
+    async def lease(self, holder: str, used: Amount, need: Amount, alone: bool) -> Answer:
         """See `Bank.lease`."""
         return self._bank.lease(holder, used, need, alone=alone)
 
-    def give_back(self, holder: str, used: Amount) -> None:
+    async def give_back(self, holder: str, used: Amount) -> None:
         """See `Bank.give_back`."""
         self._bank.give_back(holder, used)
 
     # From the harness
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """All runs are to end, none to start."""
-        self._stopped = True
+        self._stop.set()
 
-    def news(self) -> tuple[list[str], list[str]]:
+    async def news(self) -> tuple[list[str], list[str]]:
         """What was told since the last call, and the tasks that are under way."""
         news, self._news = self._news, []
         return news, list(self._begun)
 
-    def lost(self, task: str) -> tuple[str | None, list[tuple[str, Amount]]]:
+    async def lost(self, task: str) -> tuple[str | None, list[tuple[str, Amount]]]:
         """A task's process is gone: its gateway, and the runs that this served, with what they had used before."""
         self._begun.discard(task)
         holder = self._holders.pop(task, None)
         return holder, self._served.pop(holder, []) if holder is not None else []
 
-    def forget(self, holder: str, used: Amount) -> None:
+    async def forget(self, holder: str, used: Amount) -> None:
         """What a lost gateway used in truth."""
         self._bank.forget(holder, used)
 

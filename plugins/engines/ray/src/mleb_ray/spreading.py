@@ -20,6 +20,8 @@ from mleb_ray.worker import Trouble, carry, sweep
 
 __all__ = ["Spreading"]
 
+CALLS = 100_000
+"""Calls that may wait at the desk: one for each process on the nodes."""
 WAIT_S = 0.5
 """Seconds after which a stop and news are noticed at the latest."""
 CANCEL_S = 5.0
@@ -69,7 +71,7 @@ class Spreading:
         own = At(ray.get_runtime_context().get_node_id(), soft=False)
         budget = self._here.budget if self._here is not None else Budget()
         used = self._here.used() if self._here is not None else {}
-        actor = ray.remote(Desk).options(num_cpus=0, scheduling_strategy=own, max_restarts=0)
+        actor = ray.remote(Desk).options(num_cpus=0, scheduling_strategy=own, max_restarts=0, max_concurrency=CALLS)
         self._desk: Any = actor.remote(budget, used, environ)
         # A task is never tried again by Ray: what it left is to be cleared away first.
         options = {"max_retries": 0, "scheduling_strategy": "SPREAD"}

@@ -21,10 +21,11 @@ from mleb_ray.desk import DeskBank
 
 __all__ = ["Trouble", "carry", "sweep"]
 
-LOOK_S = 1.0
+LOOK_S = 0.5
 _SLICE_S = 0.1
 _HOLDER = secrets.token_hex(8)
 _ENVIRON: dict[str, dict[str, str]] = {}
+_WAITING: dict[Any, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,14 @@ def _in_thread(execute: Execute, key: RunKey, desk: Any) -> Run | Trouble:
 
     thread = threading.Thread(target=work, name=f"run {key}", daemon=True)
     thread.start()
-    stopped = _Looking(desk)
+    next_look = time.monotonic() + LOOK_S
     while thread.is_alive():
         try:
             thread.join(_SLICE_S)
-            if stopped():
-                stop.set()
+            if time.monotonic() > next_look:
+                next_look = time.monotonic() + LOOK_S
+                if _is_stopped(desk):
+                    stop.set()
         except KeyboardInterrupt:  # Ray cancels the task
             stop.set()
     return found[0] if found else Trouble("run", "the thread of the run ended without a word")
@@ -125,27 +128,18 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-class _Looking:
-    """Asks the desk, at most once in LOOK_S seconds and without waiting, whether runs are to end."""
+def _is_stopped(desk: Any) -> bool:
+    """Whether runs are to end. One call waits for it in each process, so that nobody is asked again and again."""
+    import ray
+    from ray.exceptions import RayError
 
-    def __init__(self, desk: Any) -> None:
-        self._desk = desk
-        self._asked: Any = None
-        self._next = time.monotonic() + LOOK_S
-
-    def __call__(self) -> bool:
-        import ray
-        from ray.exceptions import RayError
-
-        if self._asked is None:
-            if time.monotonic() < self._next:
-                return False
-            self._asked, self._next = self._desk.look.remote(), time.monotonic() + LOOK_S
-        ready, _ = ray.wait([self._asked], timeout=0)
-        if not ready:
-            return False
-        asked, self._asked = self._asked, None
-        try:
-            return bool(ray.get(asked))
-        except RayError:  # the harness is gone, and with it the group's hold
-            return True
+    if desk._actor_id not in _WAITING:
+        _WAITING[desk._actor_id] = desk.stopped.remote()
+    waiting = _WAITING[desk._actor_id]
+    ready, _ = ray.wait([waiting], timeout=0)
+    if not ready:
+        return False
+    try:
+        return bool(ray.get(waiting))
+    except RayError:  # the harness is gone, and with it the group's hold
+        return True
