@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-TESTS = '''
+TESTS = """
 import pytest
 
 @pytest.mark.docker
@@ -29,7 +29,7 @@ def test_of_something_else():
 @pytest.mark.docker
 def test_runs():
     pass
-'''
+"""
 
 
 @pytest.mark.parametrize("ci", ["", "true"])
