@@ -367,3 +367,12 @@ def test_files_of_any_name_are_shown_or_refused(own, viewing):
         assert viewer.data(f"{here}/text.json?file={path}")["text"] == "here it is"
         assert viewer.ask(f"{here}/raw?file={path}")[2] == b"here it is"
     assert viewer.ask(f"{here}/raw?file=code/%FF.py")[0] == 404
+
+
+def test_leaderboards_may_lie_elsewhere(own, viewing, tmp_path):
+    (tmp_path / "data" / TITANIC).mkdir(parents=True)
+    (tmp_path / "data" / TITANIC / "leaderboard.csv").write_text("score\n" + "0.5\n0.75\n" * 30)
+    here = f"/groups/{own.group('dummy')}/{TITANIC}/index.html"
+    assert "How the 60 scores" in viewing(own.root, "--data-dir", tmp_path / "data").text(here)
+    viewer = viewing(own.root, "--data-dir", tmp_path / "nothing")
+    assert "How the 184 scores" in viewer.text(here)

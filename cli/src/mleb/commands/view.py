@@ -30,6 +30,10 @@ def view_command(
         Path | None,
         option("--export", help="Serve nothing: write the pages into a directory, to open from disk.", metavar="DIR"),
     ] = None,
+    data_dir: Annotated[
+        Path | None,
+        option("--data-dir", "-d", help="Where leaderboards are looked for before the group's data.", metavar="DIR"),
+    ] = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -48,7 +52,7 @@ def view_command(
     if export is not None:
         from mleb.view.export import export_site
 
-        pages = export_site(Site(runs, served=False), export)
+        pages = export_site(Site(runs, served=False, data_dir=data_dir), export)
         if as_json:
             print_json({"directory": str(export), "pages": pages})
         else:
@@ -56,7 +60,7 @@ def view_command(
         return
     from mleb.view.server import serve
 
-    serve(Site(runs, served=True), port, lambda url: _tell(url, as_json=as_json))
+    serve(Site(runs, served=True, data_dir=data_dir), port, lambda url: _tell(url, as_json=as_json))
 
 
 def _tell(url: str, *, as_json: bool) -> None:

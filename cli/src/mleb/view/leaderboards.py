@@ -10,6 +10,7 @@ from typing import Any
 
 from mleb_core.competition import Competition
 from mleb_core.errors import MlebError
+from mleb_core.layout import CompetitionData
 from mleb_core.registry import Registry
 from mleb_core.report.build import human_scores
 
@@ -25,7 +26,11 @@ class Leaderboards:
     Safe to use from many threads.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, data_dir: Path | None = None) -> None:
+        """Args:
+        data_dir: where scores are looked for first.
+        """
+        self._data_dir = data_dir
         self._registry: Registry | None = None
         self._kept: dict[tuple[str, str], dict[str, Any]] = {}
         self._lock = threading.Lock()
@@ -78,7 +83,9 @@ class Leaderboards:
                 if issue.repaired_in is None or issue.repaired_in > competition.edition
             ],
         }
-        return {**found, **_scores(competition, Path(data_dir))}
+        places = [place for place in (self._data_dir, Path(data_dir)) if place is not None]
+        fetched = (place for place in places if CompetitionData.of(place, competition.label).leaderboard.is_file())
+        return {**found, **_scores(competition, next(fetched, places[-1]))}
 
 
 def histogram(scores: Sequence[float], ours: Sequence[float], marks: Sequence[float]) -> dict[str, Any]:

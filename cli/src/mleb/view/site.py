@@ -23,14 +23,15 @@ MOST_FOREIGN = 50
 class Site:
     """Makes pages. Safe to use from many threads."""
 
-    def __init__(self, root: Path, *, served: bool) -> None:
+    def __init__(self, root: Path, *, served: bool, data_dir: Path | None = None) -> None:
         """Args:
         root: a directory of run groups, or one.
         served: whether there is a server that has more; else pages are to open from disk.
+        data_dir: where leaderboards are looked for first; then where a group had its data.
         """
         self.index = Index(root)
         self.statistics = Statistics()
-        self.leaderboards = Leaderboards()
+        self.leaderboards = Leaderboards(data_dir)
         self.transcripts = Transcripts()
         self.findings = Findings()
         self.served = served

@@ -13,8 +13,9 @@ __all__ = ["Statistics"]
 
 TIMEOUT_S = 120
 _MOST_KEPT = 32
+_LONGEST_S = 15
 _SHARE = 0.1
-"""The largest share of the time in which figures of one kind are computed while runs go on."""
+"""The share of the time in which figures of one kind are computed while runs go on."""
 
 
 class Statistics:
@@ -51,7 +52,7 @@ class Statistics:
             self._kept.pop(words, None)
             while len(self._kept) >= _MOST_KEPT:
                 del self._kept[next(iter(self._kept))]
-            self._kept[words] = (versions, end + (end - start) / _SHARE, answer)
+            self._kept[words] = (versions, end + min(_LONGEST_S, (end - start) / _SHARE), answer)
             return answer
 
     def close(self) -> None:
