@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from mleb_core.competition import Competition
 from mleb_core.testing import AuditContract
 from mleb_leaks.formats.images import read_image
 
 sys.path.insert(0, str(Path(__file__).parent))
-from leaky import Leaky, bad, tfrecord
+from leaky import TOML, Leaky, bad, tfrecord
 
 NUMBERS = {"a": 0, "b": 1, "c": 2}
 
@@ -343,3 +344,20 @@ def test_of_an_image_that_is_too_large_the_head_is_read(leaky):
         fields = read_image(stream, 120_000, 4096).fields
     assert (fields["#width"], fields["#height"]) == (400, 300)
     assert "#look" not in fields
+
+
+def test_what_else_stands_in_the_private_table_is_no_answer(leaky):
+    """Features of the test set beside the answers, under the same name in the public test set, give nothing away."""
+    rows = [line.split(",") for line in (leaky.public / "test.csv").read_text().splitlines()[1:]]
+    full = [[name, size, weight, leaky.test[name]] for name, size, weight in rows]
+    leaky.write(leaky.private / "answers.csv", ["name", "size", "weight", "label"], full)
+    leaky.write(leaky.public / "sample_submission.csv", ["name", "size", "label"], ([n, s, "a"] for n, s, _ in rows))
+    assert bad(leaky.audit()) == []
+    toml = leaky.competition.folder / "competition.toml"
+    for columns in ("", "guess = {}"):
+        toml.write_text(TOML.replace('label = { type = "label" }', columns))
+        leaky.competition = Competition(toml.parent)
+        leaky.write(leaky.public / "sample_submission.csv", ["name", "guess"], ([n, "a"] for n, _, _ in rows))
+        assert bad(leaky.audit()) == []
+    in_csv(leaky, answers(leaky, honest=False))
+    assert shown(bad(leaky.audit())) == [("answers-in-file", "serious")]

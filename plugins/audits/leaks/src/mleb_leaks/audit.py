@@ -139,15 +139,12 @@ def _of_tables(found: "Scan", truth: "Truth") -> "Iterator[Finding]":
 
     from mleb_leaks.overlap import compare, cut_group, group_like, missing_tells
     from mleb_leaks.scan import role
+    from mleb_leaks.truth import is_missing
 
     targets = list(truth.targets)
     tests = [t for t in found.tables if t.test_rows >= 0.5 * t.rows and t.rows and role(t.name) != "train"]
-    trains = [
-        t
-        for t in found.tables
-        if t not in tests and t.rows and (role(t.name) == "train" or set(targets) & set(t.columns))
-    ]
-    trains = [t for t in trains if t.test_rows < 0.5 * t.rows]
+    others = [t for t in found.tables if t.test_rows < 0.5 * t.rows and role(t.name) != "test"]
+    trains = [t for t in others if role(t.name) == "train" or set(targets) & set(t.columns)]
     told: set[str] = set()
     groups: set[str] = set()
     for train in trains:
@@ -161,7 +158,7 @@ def _of_tables(found: "Scan", truth: "Truth") -> "Iterator[Finding]":
                     yield finding
         for name, cells in {**truth.others, **truth.targets}.items():
             if name in train.columns and group_like(name) and name not in {*targets, *groups}:
-                ours = pd.util.hash_array(np.array(cells, dtype=object))
+                ours = pd.util.hash_array(np.array([cell for cell in cells if not is_missing(cell)], dtype=object))
                 finding_ = cut_group(name, ours, train.column(name), truth.file, train.name)
                 if finding_ is not None and finding_.message not in told:
                     told.add(finding_.message)

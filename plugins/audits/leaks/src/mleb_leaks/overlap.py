@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mleb_core.audits.findings import Evidence, Finding, Severity
 from mleb_leaks.giveaway import CHANCE
-from mleb_leaks.truth import MISSING
+from mleb_leaks.truth import MISSING, is_missing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +20,7 @@ _CELLS = 20_000_000
 _SKETCH = 40
 _WORDS = 5
 _MOST_TEXTS = 50_000
+_BITS = 24
 _GROUP = re.compile(
     r"(?:^|[^a-z])(?:patient|subject|person|user|speaker|sentence|session|recording|group|study|series|video|sequence"
     r"|document|essay|case|family|household|driver|molecule|prompt|conversation|lesion|individual|participant|breath|trip)"
@@ -126,7 +127,8 @@ def _equal_rows(test: Kept, train: Kept, shared: Sequence[str]) -> list[Finding]
     distinct = len(np.unique(ours))
     if distinct < 0.5 * len(ours) or _poor(test, shared):
         return []  # rows that say so little recur by chance
-    same = np.flatnonzero(np.isin(ours, theirs))
+    empty = np.concatenate([piece[:, [test.columns.index(c) for c in shared]].all(axis=1) for piece in test.absent])
+    same = np.flatnonzero(np.isin(ours, theirs) & ~empty)
     if len(same) < 10 or len(same) < 0.05 * len(ours):
         return []
     first = int(same[0])
@@ -176,13 +178,15 @@ def _groups(test: Kept, train: Kept, shared: Sequence[str]) -> list[Finding]:
     for column in shared:
         if not group_like(column):
             continue
-        finding = cut_group(column, test.column(column), train.column(column), test.name, train.name)
+        ours = test.column(column)[~np.concatenate([piece[:, test.columns.index(column)] for piece in test.absent])]
+        finding = cut_group(column, ours, train.column(column), test.name, train.name)
         if finding is not None:
             cells = test.samples.get(column, [])
             known = set(train.column(column).tolist())
             import pandas as pd
 
-            row = next((r for r, h in enumerate(pd.util.hash_array(np.array(cells, dtype=object))) if h in known), None)
+            hashes = pd.util.hash_array(np.array(cells, dtype=object)).tolist()
+            row = next((r for r, h in enumerate(hashes) if h in known and not is_missing(cells[r])), None)
             if row is not None:
                 first = finding.evidence[0].model_copy(update={"row": row, "values": {column: cells[row]}})
                 finding = finding.model_copy(update={"evidence": (first, *finding.evidence[1:])})
@@ -261,5 +265,9 @@ def _is_text(cells: Any) -> bool:
 
 
 def _poor(table: Kept, shared: Sequence[str]) -> bool:
-    """Whether rows hold so few values that equal ones are to be expected."""
-    return len(shared) < 2 and not any(column in table.texts for column in shared)
+    """Whether rows hold so little (fewer than 24 bits, no text) that equal ones are to be expected."""
+    import numpy as np
+
+    if any(column in table.texts for column in shared):
+        return False
+    return sum(float(np.log2(len(np.unique(table.column(column))))) for column in shared) < _BITS

@@ -87,9 +87,8 @@ def read_truth(data: AuditedData, most: int) -> Truth:
         hashes = [hashlib.sha256(str(id).encode()).digest() for id in ids.tolist()]
         order = sorted(range(total), key=hashes.__getitem__)[:most]
         table, ids = table.iloc[sorted(order)], ids.iloc[sorted(order)]
-    wanted = set(_sample_columns(data)) - set(id_columns)
     columns = [column for column in table.columns if column not in id_columns]
-    asked = [column for column in columns if column in wanted] or columns
+    asked = _asked(columns, data)
     targets = {column: tuple(table[column]) for column in asked if table[column].nunique() > 0}
     if not targets:
         raise Unsuitable(f"{grading.answers} has no column beside the ids")
@@ -134,13 +133,33 @@ def as_number(text: str) -> float | None:
 
 
 def _sample_columns(data: AuditedData) -> Sequence[str]:
+    return _columns(data.data.public / data.competition.spec.grading.sample)
+
+
+def _columns(path: Path) -> Sequence[str]:
+    """The header of a CSV; empty where there is none."""
     import pandas as pd
 
-    path: Path = data.data.public / data.competition.spec.grading.sample
     try:
         return [str(column) for column in pd.read_csv(path, nrows=0).columns]
     except (OSError, ValueError):
         return []
+
+
+def _asked(columns: Sequence[str], data: AuditedData) -> Sequence[str]:
+    """The columns that are answers: by the grader's option `truth`, by the columns that are handed in, by the sample
+    submission (which may have further columns of the test set, so it comes last), else all that no test table has.
+    """
+    grading = data.competition.spec.grading
+    truth = grading.options.get("truth")
+    named = {truth} if isinstance(truth, str) else set(truth) if isinstance(truth, list | dict) else set()
+    for wanted in (named, set(grading.columns), set(_sample_columns(data))):
+        if asked := [column for column in columns if column in wanted]:
+            return asked
+    given: set[str] = set()
+    for path in data.data.public.glob("*test*.csv"):
+        given |= set(_columns(path))
+    return [column for column in columns if column not in given] or columns
 
 
 def _unambiguous(pairs: Iterable[tuple[Any, int]]) -> dict[Any, int]:
