@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """In CI a test of isolation that is skipped, for whatever reason, has failed: what it holds would be held by none."""
+    """In CI a test of isolation that is skipped, for whatever reason, has failed: nobody else holds what it holds."""
     report = yield
     needed = [name for name in ("docker", "bwrap") if item.get_closest_marker(name)]
     if needed and in_ci() and report.skipped:

@@ -257,7 +257,7 @@ class RunLayout:
 
     @property
     def channel_state(self) -> Path:
-        """What a later harness needs: the run, its token and GPUs. Beside the directory, for agents see what is in it."""
+        """What a later harness needs: the run, its token, its GPUs. Beside the directory, which agents see."""
         return self.channel.with_suffix(".json")
 
     @property
