@@ -16,13 +16,17 @@ import pytest
 
 from mleb_core.cancel import cancel_runs
 from mleb_core.errors import RunnerError, UsageError
+from mleb_core.gateway import usage_in
 from mleb_core.layout import GroupLayout, RunLayout
 from mleb_core.prepare import prepare
 from mleb_core.registry import Registry
 from mleb_core.report.load import load_group_report
 from mleb_core.run import Limits, RunStatus
+from mleb_core.runner.docker.labels import RUN, run_label
 from mleb_core.status import group_status
 from mleb_core.testing import EngineContract
+from mleb_core.testing.images import make_test_image
+from mleb_core.testing.model_server import ModelServer, Reply
 from mleb_core.verify import verify_group
 from mleb_ray.engine import RayEngine
 
@@ -122,14 +126,14 @@ def until(look: Callable[[], Any], harness: Harness | None = None) -> Any:
 
 @pytest.fixture
 def start(cluster: Any, data_dir: Path, tmp_path: Path) -> Iterator[Callable[..., Harness]]:
-    """start(*arguments) begins to run groups on the cluster."""
+    """start(*arguments) begins to run groups on the cluster; agents do `then` once they may go on."""
     begun: list[Harness] = []
 
-    def begin(*arguments: str) -> Harness:
+    def begin(*arguments: str, then: str = "true", waits: str = "") -> Harness:
         go, starts = tmp_path / "go", tmp_path / "starts"
-        waits = f'echo $$ >> "{starts}"; while [ ! -e "{go}" ]; do sleep 0.1; done'
+        waits = waits or f'echo $$ >> "{starts}"; while [ ! -e "{go}" ]; do sleep 0.1; done'
         copy = 'cp "$MLEB_DATA/sample_submission.csv" "$MLEB_SUBMISSION/submission.csv"'
-        given = ["-p", "command", DIABETES, "--set", f"command={waits}; {copy}", "--engine", "ray"]
+        given = ["-p", "command", DIABETES, "--set", f"command={waits}; {then}; {copy}", "--engine", "ray"]
         given += ["--data-dir", str(data_dir), "-o", str(tmp_path / "runs")]
         process = mleb(*(arguments if "--resume" in arguments else (*given, *arguments)))
         begun.append(Harness(tmp_path / "runs", go, starts, process))
@@ -230,6 +234,33 @@ def test_a_node_that_dies_and_a_worker_that_is_killed_cost_a_try_each(start, nod
     assert len({line["node"] for line in events(harness.run(), "placed")}) == 2
 
 
+def test_a_budget_of_the_group_holds_over_processes_whose_environment_has_no_key(start, cluster):
+    key = "sk-of-the-harness-0123456789"
+    asks = "import json, os, urllib.error, urllib.request as u\n"
+    asks += "for _ in range(8):\n"
+    asks += "    body = json.dumps({'model': 'mleb-model', 'messages': [{'role': 'user', 'content': 'hi'}]}).encode()\n"
+    asks += (
+        "    head = {'authorization': 'Bearer ' + os.environ['OPENAI_API_KEY'], 'content-type': 'application/json'}\n"
+    )
+    asks += "    url = os.environ['OPENAI_BASE_URL'] + '/chat/completions'\n"
+    asks += "    try: u.urlopen(u.Request(url, body, head)).read()\n"
+    asks += "    except urllib.error.HTTPError as error: print(error.code)\n"
+    with ModelServer(lambda _: Reply("x", delay_s=0.02), key=key) as model, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENAI_API_KEY", key)
+        patch.setenv("OPENAI_BASE_URL", f"{model.url}/v1")
+        terms = ["-m", "openai/gpt-4o", "--group-budget", "requests=11"]
+        harness = start("-n", "2", *terms, then=f'"{sys.executable}" -c "{asks}"')
+        harness.waits(2)
+        assert harness.ends() == 0
+        assert len(model.asked) == 11
+    uses = [usage_in(harness.run(seed).transcript).requests for seed in range(2)]
+    assert sum(uses) == 11
+    assert [run.status for run in load_group_report(GroupLayout(harness.group()).report_json).runs] == ["finished"] * 2
+    assert group_status(harness.group()).requests == 11
+    for path in harness.group().rglob("*"):
+        assert not path.is_file() or key.encode() not in path.read_bytes(), path
+
+
 def test_a_killed_harness_is_resumed_and_what_it_left_is_ended(start):
     harness = start("-n", "2", "--workers", "1")
     harness.waits(1)
@@ -266,3 +297,26 @@ def test_settings_are_checked():
 def test_what_the_nodes_have_is_told():
     with pytest.raises(RunnerError, match=r"asks for 99 CPUs, 0 GPUs: .* has 4 CPUs, 0 GPUs"):
         RayEngine().check(Limits(cpus=99))
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("docker_engine")
+def test_the_container_of_a_killed_worker_is_gone_before_another_one_starts(start):
+    harness = start("--runner", "docker", "--image", make_test_image(), then="sleep 600", waits="true")
+    label = until(lambda: f"label={RUN}={run_label(harness.run().root)}", harness)
+
+    def containers(*states: str) -> list[str]:
+        listed = ["docker", "ps", "-aq", "--no-trunc", "--filter", label, *states]
+        return subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
+
+    running = ("--filter", "status=running")
+    first = until(lambda: next(iter(containers(*running)), None), harness)
+    os.kill(events(harness.run(), "placed")[-1]["pid"], signal.SIGKILL)
+    until(lambda: next((one for one in containers(*running) if one != first), None), harness)
+    assert first not in containers()
+    assert [line["message"] for line in events(harness.run(), "failure")] == [
+        "the run was lost: its process was killed"
+    ]
+    cancel_runs(harness.group(), [], Registry())
+    assert harness.ends() == 1
+    assert containers() == []
