@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
@@ -134,3 +135,19 @@ def test_a_runner_that_cannot_work_on_a_machine_costs_tries_there(begun):
     assert (run.status, run.outcome.cause) == (RunStatus.FAILED, Cause.HARNESS_FAILURE)
     assert "99 GPUs are asked for" in run.outcome.message
     assert os.environ.get("CUDA_VISIBLE_DEVICES") is None or "98" not in os.environ["CUDA_VISIBLE_DEVICES"]
+
+
+def test_data_that_is_not_on_a_machine_is_fetched_before_the_run(begun, data_dir, tmp_path):
+    carrier, key, layout = begun(retries=0)
+    here = tmp_path / "here"
+    group = json.loads(GroupLayout(carrier.directory).group.read_text())
+    GroupLayout(carrier.directory).group.write_text(json.dumps(group | {"data_dir": str(here)}))
+    asked = []
+
+    def fetch(label, into, digest):
+        asked.append((label, into, digest))
+        shutil.copytree(data_dir, into)
+
+    assert carrier.placed(Placement(fetch=fetch))(key, Stop()).status is RunStatus.FINISHED
+    assert asked == [(DIABETES, here, group["digests"][DIABETES])]
+    assert layout.submission.is_file()

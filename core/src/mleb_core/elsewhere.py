@@ -127,6 +127,8 @@ class Station:
             _wait_for(layout)
             if placement.lost and (closed := self._executor.lost(key, placement.lost)) is not None:
                 return closed
+            if placement.fetch is not None and (digest := self.group.digests.get(key.competition)) is not None:
+                placement.fetch(key.competition, Path(self.group.data_dir), digest)
             if placement.facts or placement.gpus:
                 append_event(layout.events, "placed", **placement.facts, gpus=list(placement.gpus))
             return self._executor(key, stop)

@@ -135,6 +135,16 @@ class CompetitionData:
         return self.root / "prepared.json"
 
     @property
+    def fetched(self) -> Path:
+        """What an engine has fetched of prepared data so far; gone afterwards."""
+        return self.root / ".fetched"
+
+    @property
+    def fetch_lock(self) -> Path:
+        """Held by the process that fetches prepared data."""
+        return self.root / ".fetch.lock"
+
+    @property
     def leaderboard(self) -> Path:
         """All human scores, where they were fetched: CSV with a `score` column."""
         return self.root.with_name(self.root.name.partition("@")[0]) / "leaderboard.csv"

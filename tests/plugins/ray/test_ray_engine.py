@@ -288,7 +288,9 @@ def test_a_stop_interrupts_runs_wherever_they_are(start):
 def test_settings_are_checked():
     engine = RayEngine().configured({"address": "auto", "cpus": 0.5})
     assert (engine.address, engine.cpus) == ("auto", 0.5)
-    for wrong, told in (({"adress": "auto"}, "no setting adress"), ({"cpus": "two"}, "cpus"), ({"address": 3}, "HOST")):
+    assert RayEngine().configured({"data_url": "s3://data"}).data_url == "s3://data"
+    wrongs = [({"adress": "auto"}, "no setting adress"), ({"cpus": "two"}, "cpus"), ({"address": 3}, "HOST")]
+    for wrong, told in (*wrongs, ({"data_url": 3}, "a URL")):
         with pytest.raises(UsageError, match=told):
             RayEngine().configured(wrong)
 

@@ -34,6 +34,9 @@ class Placement:
     """Where the group's budget is kept that all processes share; None: there is none."""
     environ: Mapping[str, str] | None = None
     """Where providers' keys and addresses are found; None: this process's environment."""
+    fetch: Callable[[str, Path, str], None] | None = None
+    """fetch(label, data_dir, digest) gets a competition's prepared data to this machine, where it is not there yet;
+    raises SandboxError or NotPreparedError. None: it is there."""
     lost: str = ""
     """Why the run's former process is gone, in one line: counted as a failure of the sandbox. Empty: it is not."""
 

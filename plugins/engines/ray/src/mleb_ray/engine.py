@@ -30,6 +30,8 @@ class RayEngine:
     """Processor cores that a run asks for where --cpus does not say."""
     patience_s: float = 600.0
     """Seconds that runs wait for a node once none is left that could hold them."""
+    data_url: str | None = None
+    """Where nodes fetch prepared data that they do not have, any URL of fsspec's; None: they have it."""
 
     id = "ray"
     summary = "Runs on a Ray cluster; starts one here unless told where one is."
@@ -38,23 +40,24 @@ class RayEngine:
     """Runs that Ray is given at a time: it places as many as fit."""
 
     def configured(self, settings: Mapping[str, Any]) -> "RayEngine":
-        """The engine with `address`, `cpus`, `patience_s`.
+        """The engine with `address`, `cpus`, `patience_s`, `data_url`.
 
         Raises:
             UsageError: another setting, or a wrong one.
         """
         found: dict[str, Any] = {}
         for name, value in settings.items():
-            if name == "address":
+            if name in ("address", "data_url"):
                 if not isinstance(value, str) or not value.strip():
-                    raise UsageError(f"engine setting address: expected auto or HOST:PORT, got {value!r}")
+                    expected = "auto or HOST:PORT" if name == "address" else "a URL"
+                    raise UsageError(f"engine setting {name}: expected {expected}, got {value!r}")
                 found[name] = value.strip()
             elif name in ("cpus", "patience_s"):
                 if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
                     raise UsageError(f"engine setting {name}: expected a number, got {value!r}")
                 found[name] = float(value)
             else:
-                raise UsageError(f"engine ray has no setting {name}; it has address, cpus, patience_s")
+                raise UsageError(f"engine ray has no setting {name}; it has address, cpus, data_url, patience_s")
         return replace(self, **found)
 
     def check(self, limits: "Limits") -> None:
@@ -80,5 +83,6 @@ class RayEngine:
         connect(self.address)
         limits = execute.limits if isinstance(execute, Portable) else Limits()
         environ = {name: value for name, value in os.environ.items() if name.endswith(("_API_KEY", "_BASE_URL"))}
-        spreading = Spreading(execute, request_of(limits, self.cpus), stop, environ, patience_s=self.patience_s)
+        request = request_of(limits, self.cpus)
+        spreading = Spreading(execute, request, stop, environ, patience_s=self.patience_s, data_url=self.data_url)
         yield from spreading.carry(keys, workers)

@@ -54,7 +54,14 @@ class Spreading:
     """The runs of one launch. For one thread."""
 
     def __init__(
-        self, execute: Execute, request: Request, stop: Stop, environ: Mapping[str, str], *, patience_s: float
+        self,
+        execute: Execute,
+        request: Request,
+        stop: Stop,
+        environ: Mapping[str, str],
+        *,
+        patience_s: float,
+        data_url: str | None,
     ) -> None:
         """Args:
         execute: carries a run; is sent to the nodes.
@@ -62,11 +69,13 @@ class Spreading:
         stop: ends the group early.
         environ: providers' keys and addresses, for the nodes' gateways.
         patience_s: seconds to wait for a node that could hold a run once there is none.
+        data_url: where nodes fetch prepared data; None: they have it.
         """
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as At
 
         self._execute, self._request, self._stop, self._patience_s = execute, request, stop, patience_s
+        self._data_url = data_url
         self._here = execute if isinstance(execute, Portable) else None
         own = At(ray.get_runtime_context().get_node_id(), soft=False)
         budget = self._here.budget if self._here is not None else Budget()
@@ -137,7 +146,7 @@ class Spreading:
                 self._tasks[self._sweep.options(**options).remote(self._here, self._desk, task.key)] = task
                 return
             task = Task(task.name, task.key, task.lost, False, task.since)
-        reference = self._carry.remote(self._execute, self._desk, task.name, task.key, task.lost)
+        reference = self._carry.remote(self._execute, self._desk, task.name, task.key, task.lost, self._data_url)
         self._tasks[reference] = task
 
     def _node_of(self, key: RunKey) -> Node | None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mleb_core.engine.protocol import Execute, Placement, Portable
@@ -38,7 +39,9 @@ class Trouble:
     """One line."""
 
 
-def carry(execute: Execute, desk: Any, task: str, key: RunKey, lost: str) -> Run | Trouble | None:
+def carry(  # noqa: PLR0917
+    execute: Execute, desk: Any, task: str, key: RunKey, lost: str, data_url: str | None
+) -> Run | Trouble | None:
     """Carry a run to its end.
 
     Args:
@@ -47,6 +50,7 @@ def carry(execute: Execute, desk: Any, task: str, key: RunKey, lost: str) -> Run
         task: the name of this try.
         key: the run.
         lost: why its former process is gone; empty: it has none.
+        data_url: where prepared data is fetched from; None: it is on the nodes.
 
     Returns:
         The run; what hindered it; or None where the group was stopped before it began.
@@ -57,7 +61,7 @@ def carry(execute: Execute, desk: Any, task: str, key: RunKey, lost: str) -> Run
     if not ray.get(desk.begin.remote(task, _HOLDER, str(key), used)):
         return None
     if isinstance(execute, Portable):
-        execute = execute.placed(_placement(desk, lost))
+        execute = execute.placed(_placement(desk, lost, data_url))
     found = _in_thread(execute, key, desk)
     ray.get(desk.end.remote(task))
     return found
@@ -66,14 +70,16 @@ def carry(execute: Execute, desk: Any, task: str, key: RunKey, lost: str) -> Run
 def sweep(execute: Portable, desk: Any, key: RunKey) -> Trouble | None:
     """Clear away what a lost process left of a run on this node."""
     try:
-        execute.sweep(key, _placement(desk, ""))
+        execute.sweep(key, _placement(desk, "", None))
     except (MlebError, OSError) as error:
         return Trouble("run", _line(error))
     return None
 
 
-def _placement(desk: Any, lost: str) -> Placement:
+def _placement(desk: Any, lost: str, data_url: str | None) -> Placement:
     import ray
+
+    from mleb_ray.fetching import fetch
 
     if not _ENVIRON:
         _ENVIRON["keys"] = ray.get(desk.environ.remote())
@@ -87,6 +93,7 @@ def _placement(desk: Any, lost: str) -> Placement:
         on_change=tell,
         bank=DeskBank(desk, _HOLDER),
         environ=_ENVIRON["keys"],
+        fetch=partial(fetch, data_url) if data_url is not None else None,
         lost=lost,
     )
 
