@@ -10,10 +10,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from image_builds import Scaffold, docker, images_of, run_in
 
 from mleb_core.agent import Image
 from mleb_core.errors import PluginError, RunnerError
-from mleb_core.runner.docker.client import connect
 from mleb_core.runner.docker.images import BuiltImage, build_image, ensure_image
 from mleb_core.runner.docker.images_base import base_context
 from mleb_core.runner.docker.images_build import build, find
@@ -21,81 +21,6 @@ from mleb_core.runner.docker.images_context import scaffold_context
 from mleb_core.testing.images import make_test_image
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("docker_engine")]
-
-
-class Scaffold:
-    """An agent whose image is as a test wants it."""
-
-    summary = "For a test."
-
-    def __init__(self, id, image):
-        self.id, self.image = id, image
-
-    def variants(self):
-        return ()
-
-    def launch(self, context):
-        raise NotImplementedError
-
-
-def docker(*arguments):
-    return subprocess.run(["docker", *arguments], capture_output=True, text=True)
-
-
-def images_of(id):
-    """All that the engine has of an agent's images, intermediate ones too."""
-    return docker("images", "-aq", "--no-trunc", "--filter", f"label=mleb.scaffold={id}").stdout.split()
-
-
-@pytest.fixture
-def client():
-    client = connect()
-    yield client
-    client.close()
-
-
-@pytest.fixture(scope="module")
-def base():
-    return make_test_image()
-
-
-@pytest.fixture
-def name():
-    """A name for an agent that no other test has; what was made for it goes at the end."""
-    name = f"t{secrets.token_hex(6)}"
-    yield name
-    for container in docker("ps", "-aq", "--filter", f"label=mleb.scaffold={name}").stdout.split():
-        docker("rm", "-f", container)
-    # A parent that is listed before its child (both of one second) goes only when the child is gone.
-    while images := images_of(name):
-        for image in images:
-            docker("rmi", "-f", image)
-        assert len(images_of(name)) < len(images)
-
-
-@pytest.fixture
-def package(name, tmp_path, monkeypatch):
-    """The folder of an import package of that name, which Python finds."""
-    folder = tmp_path / "site" / name
-    (folder / "deep").mkdir(parents=True)
-    (folder / "__init__.py").write_text("")
-    (folder / "__main__.py").write_text(f"import os, {name}.deep as d; print(d.WORD, os.getuid(), d.__cached__)\n")
-    (folder / "deep" / "__init__.py").write_text("WORD = 'hello'\n")
-    (folder / "deep" / "__pycache__").mkdir()
-    (folder / "deep" / "__pycache__" / "old.cpython-39.pyc").write_bytes(b"old")
-    info = folder.parent / f"{name}-3.7.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 3.7\n")
-    (info / "RECORD").write_text(f"{name}/__init__.py,,\n")
-    (info / "direct_url.json").write_text('{"url": "file:///secret/place"}')
-    monkeypatch.syspath_prepend(str(folder.parent))
-    return folder
-
-
-def run_in(image: BuiltImage, *command):
-    done = docker("run", "--rm", "--network=none", "--read-only", image.reference, image.python, *command)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 # The image for tests
