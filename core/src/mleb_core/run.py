@@ -33,18 +33,20 @@ __all__ = [
     "append_event",
     "last_event",
     "now",
+    "utf8",
 ]
 
 MOST_RUNS = 100_000
 """Runs that a group may have: all of them are held in memory."""
 
 
-def _utf8(value: object) -> object:
+def utf8(value: Any) -> Any:
+    """A text without what is no valid Unicode; anything else as it is."""
     # File names and messages of agents may hold bytes that are not UTF-8 (lone surrogates); JSON cannot carry those.
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
-Text = Annotated[str, BeforeValidator(_utf8)]
+Text = Annotated[str, BeforeValidator(utf8)]
 """Text that an agent may have had a hand in: kept as it is, but for what is no valid Unicode."""
 
 

@@ -1,8 +1,10 @@
 import json
+import os
 
 import pytest
 
 from mleb_core.layout import RunLayout
+from mleb_core.run_code import of_run
 from mleb_core.run_code.of_run import code_of_run, file_and_line
 from mleb_core.run_code.sources import Source, Unreadable, files_below, read_code
 
@@ -34,7 +36,7 @@ def test_notebooks_of_both_formats_and_other_languages(tmp_path):
     assert read_code(tmp_path / "a.txt", "a") == []
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"cells": 3}', "[" * 100_000])
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"cells": 3}', '{"worksheets": 3}', "[" * 100_000])
 def test_a_broken_notebook_says_why(tmp_path, content):
     (tmp_path / "a.ipynb").write_text(content)
     with pytest.raises(Unreadable, match=r"^it is "):
@@ -67,3 +69,44 @@ def test_places_of_sources_are_files_of_the_run(tmp_path):
         ("transcript.jsonl", 2),
     ]
     assert notes == ["transcript.jsonl: 1 lines are no exchanges"]
+
+
+def test_what_an_agent_wrote_to_harm_its_reader(tmp_path):
+    layout = RunLayout(tmp_path)
+    layout.code.mkdir()
+    # Each of a hundred thousand elements would get the key's name: 200 GB.
+    (layout.code / "wide.json").write_text(json.dumps({"k" * 2_000_000: [0] * 100_000, "code": "a\nb\nc\n"}))
+    (layout.code / "sheets.ipynb").write_text('{"worksheets": [{"cells": 5}, {"cells": [5]}, 5]}')
+    (layout.code / "half.json").write_text('{"code": "x = \\"\\ud800\\"\\n\\n\\n"}')
+    (layout.code / os.fsdecode(b"\xff.py")).write_text("y = 1\n")
+    sources, notes = code_of_run(layout)
+    json.dumps([sources[0].__dict__, notes], ensure_ascii=False).encode()
+    texts = {source.text: source.name.encode() for source in sources}
+    assert texts == {
+        "a\nb\nc\n": b"code/wide.json: code",
+        'x = "\\ud800"\n\n\n': b"code/half.json: code",
+        "y = 1\n": b"code/\\udcff.py",
+    }
+    assert notes == []
+
+
+def test_an_unclosed_fence_is_read_in_time(tmp_path):
+    layout = RunLayout(tmp_path)
+    text = "```" + " " * 300_000 + "a" * 300_000
+    layout.transcript.write_text(json.dumps({"request": {}, "reply": {"content": text}}) + "\n")
+    assert code_of_run(layout) == ([], [])
+
+
+def test_of_very_much_code_the_rest_is_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(of_run, "MOST_IN_ALL", 15)
+    monkeypatch.setattr(of_run, "MOST_FILES", 2)
+    layout = RunLayout(tmp_path)
+    layout.code.mkdir()
+    for name in "abcd":
+        (layout.code / f"{name}.py").write_text(f"{name} = 1234\n")
+    sources, notes = code_of_run(layout)
+    assert [source.name for source in sources] == ["code/a.py"]
+    assert notes == [
+        "code/ holds more than 2 files; the others are not read",
+        "code/b.py and what comes behind: only 15 characters of code are read",
+    ]

@@ -3,14 +3,18 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from mleb_core.layout import RunLayout
-from mleb_core.run_code.sources import Source, Unreadable, code_in_json, files_below, read_code
+from mleb_core.run import utf8
+from mleb_core.run_code.sources import MOST_FILES, Source, Unreadable, code_in_json, files_below, read_code
 
 __all__ = ["code_of_run", "file_and_line"]
 
-_FENCE = re.compile(r"^[ \t]*```[ \t]*([A-Za-z0-9_+-]*)[^\n]*\n(.*?)(?:^[ \t]*```|\Z)", re.MULTILINE | re.DOTALL)
+MOST_IN_ALL = 200_000_000
+"""Characters of code of one run."""
+_FENCE = re.compile(r"^[ \t]*+```[ \t]*+([A-Za-z0-9_+-]*+)[^\n]*+\n(.*?)(?:^[ \t]*+```|\Z)", re.MULTILINE | re.DOTALL)
 _IN_TRANSCRIPT = re.compile(r"(transcript\.jsonl) line (\d+)\b")
 _IN_JSON = re.compile(r"(.*\.json): ", re.IGNORECASE)
 _LINE = re.compile(r"line ([1-9]\d*)")
@@ -24,10 +28,25 @@ def code_of_run(layout: RunLayout) -> tuple[list[Source], list[str]]:
 
     Sources are scripts, notebooks and journals below code/ and logs/, and from transcript.jsonl the fenced blocks and
     the programs in tool calls that the model replied with. What is there several times is there once, under its first
-    name.
+    name. Of a run with more than `MOST_IN_ALL` characters of code the rest is left out, with a note.
     """
-    sources: dict[tuple[str, str], Source] = {}
     notes: list[str] = []
+    sources: dict[tuple[str, str], Source] = {}
+    room = MOST_IN_ALL
+    for source in _all_sources(layout, notes):
+        text = utf8(source.text)
+        key = (source.language, text.strip())
+        if not key[1] or key in sources:
+            continue
+        room -= len(text)
+        if room < 0:
+            notes.append(f"{utf8(source.name)} and what comes behind: only {MOST_IN_ALL:,} characters of code are read")
+            break
+        sources[key] = replace(source, name=utf8(source.name), text=text)
+    return list(sources.values()), [utf8(note) for note in notes]
+
+
+def _all_sources(layout: RunLayout, notes: list[str]) -> Iterator[Source]:
     for folder in (layout.code, layout.logs):
         if not folder.is_dir():
             continue
@@ -36,19 +55,18 @@ def code_of_run(layout: RunLayout) -> tuple[list[Source], list[str]]:
         except OSError as error:
             notes.append(f"{folder.name}/ cannot be read: {error.strerror}")
             continue
+        if len(paths) > MOST_FILES:
+            notes.append(f"{folder.name}/ holds more than {MOST_FILES:,} files; the others are not read")
         for path in paths:
             name = path.relative_to(layout.root).as_posix()
             try:
-                for source in read_code(path, name):
-                    sources.setdefault((source.language, source.text.strip()), source)
+                yield from read_code(path, name)
             except Unreadable as error:
                 notes.append(f"{name}: {error}")
     try:
-        for source in _snippets(layout, notes):
-            sources.setdefault((source.language, source.text.strip()), source)
+        yield from _snippets(layout, notes)
     except OSError as error:
         notes.append(f"{layout.transcript.name} cannot be read: {error.strerror}")
-    return [source for source in sources.values() if source.text.strip()], notes
 
 
 def file_and_line(name: str, place: str = "") -> tuple[str, int | None]:

@@ -28,8 +28,10 @@ LANGUAGES = {
 }
 """What pygments calls the language of a file, by the end of its name in lower case; notebooks and .rmd besides."""
 MOST_CODE = 4_000_000
-MOST_BYTES = 300_000_000
+MOST_BYTES = 100_000_000
 MOST_FILES = 50_000
+MOST_NAME = 500
+"""Characters of the path of a program in a JSON document."""
 NOT_ITS_OWN = frozenset({".git", ".ipynb_checkpoints", ".venv", "__pycache__", "node_modules", "site-packages", "venv"})
 CODE_KEYS = frozenset({"code", "file_text", "new_str", "source_code"})
 """Where journals keep programs: AIDE's nodes, tool calls of editors and interpreters."""
@@ -63,6 +65,8 @@ class Source:
 def files_below(folder: Path) -> Iterator[Path]:
     """The regular files below a folder by path, without what packages and tools keep there; no link is followed.
 
+    More than `MOST_FILES` + 1 are never given: that many are too many.
+
     Raises:
         OSError: a folder cannot be read.
     """
@@ -79,9 +83,9 @@ def files_below(folder: Path) -> Iterator[Path]:
         for entry in found:
             if entry.is_file(follow_symlinks=False):
                 count += 1
+                yield Path(entry.path)
                 if count > MOST_FILES:
                     return
-                yield Path(entry.path)
 
 
 def read_code(path: Path, name: str) -> list[Source]:
@@ -119,15 +123,27 @@ def code_in_json(value: Any, name: str) -> Iterator[Source]:
         value: of any depth that JSON's reader bears.
         name: of the document; each source gets its path in it.
     """
-    todo: list[tuple[str, str, Any]] = [("", "", value)]
-    while todo:
-        where, key, item = todo.pop()
-        if isinstance(item, dict):
-            todo.extend((f"{where}.{inner}", str(inner), part) for inner, part in reversed(item.items()))
-        elif isinstance(item, list):
-            todo.extend((f"{where}[{index}]", key, part) for index, part in reversed(list(enumerate(item))))
+    # One step at a time, with paths of bounded length: a small file could ask for any amount of memory otherwise.
+    open_parts: list[Iterator[tuple[str, str, Any]]] = [iter([("", "", value)])]
+    while open_parts:
+        step = next(open_parts[-1], None)
+        if step is None:
+            open_parts.pop()
+            continue
+        where, key, item = step
+        if isinstance(item, dict | list):
+            open_parts.append(_inner(where, key, item))
         elif isinstance(item, str) and key in CODE_KEYS and item.count("\n") >= 2 and len(item) <= MOST_CODE:
             yield Source(f"{name}: {where.strip('.')}", _lines(item))
+
+
+def _inner(where: str, key: str, item: "dict[str, Any] | list[Any]") -> Iterator[tuple[str, str, Any]]:
+    if isinstance(item, dict):
+        for inner, part in item.items():
+            yield f"{where}.{inner[:MOST_NAME]}"[:MOST_NAME], inner, part
+    else:
+        for index, part in enumerate(item):
+            yield f"{where}[{index}]"[:MOST_NAME], key, part
 
 
 def _notebook(value: Any, name: str) -> Source:
@@ -137,7 +153,8 @@ def _notebook(value: Any, name: str) -> Source:
     sheets = value.get("worksheets")
     cells = value.get("cells")
     if not isinstance(cells, list) and isinstance(sheets, list):
-        cells = [cell for sheet in sheets if isinstance(sheet, dict) for cell in sheet.get("cells") or ()]
+        within = [sheet.get("cells") for sheet in sheets if isinstance(sheet, dict)]
+        cells = [cell for part in within if isinstance(part, list) for cell in part]
     if not isinstance(cells, list):
         raise Unreadable("it is no notebook: it has no cells")
     texts = []
