@@ -74,6 +74,16 @@ def test_findings_are_kept_and_stand_in_the_group_s_report(registry, group):
     assert verify_group(group.root, registry, grade=False).holds
 
 
+def test_values_that_no_file_can_hold_cost_no_other_audit(registry, group):
+    odd, thin = audit_runs(group.root, registry, names=["odd", "thin"])
+    (half,) = odd.runs[0].findings
+    assert (half.evidence[0].file, half.evidence[0].values) == ("code/\\udcff.py", {"\\ud800": ["a\\udcff"]})
+    assert odd.error is not None
+    assert "PydanticSerializationError" in odd.error
+    assert thin.error is None
+    assert read_records(group) == ([odd, thin], [])
+
+
 def test_an_audit_that_is_carried_out_again_replaces_its_findings_alone(registry, group):
     audit_runs(group.root, registry, names=["thin", "breaking"], settings={"thin": {"rows": 1000}})
     assert len(findings_of(group)) == 2

@@ -209,7 +209,9 @@ def _gathered_items(audit: Audit, ask: Callable[[], Iterable[Any]], keep: Callab
 def _named(audit: Audit, finding: Finding) -> Finding:
     if not isinstance(finding, Finding):
         raise PluginError(f"audit {audit.id} gave {finding!r:.80}, which is no finding")
-    return finding.model_copy(update={"audit": audit.id})
+    named = finding.model_copy(update={"audit": audit.id})
+    named.model_dump_json()  # a value that JSON has not is the audit's fault, and is to be told as such
+    return named
 
 
 def _checked_settings(audits: Sequence[Audit], settings: Settings) -> dict[str, dict[str, Any]]:

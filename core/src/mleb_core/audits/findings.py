@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from mleb_core.layout import GroupLayout
-from mleb_core.run import RunKey, Text
+from mleb_core.run import RunKey, Text, utf8
 
 __all__ = ["AuditRecord", "Evidence", "Finding", "RunFindings", "Severity", "findings_of", "read_records"]
 
@@ -18,6 +18,13 @@ _MOST_BYTES = 64 << 20
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def _cleaned(value: Any) -> Any:
+    """Values of an evidence with all their texts valid Unicode, as `Text` is."""
+    if isinstance(value, dict):
+        return {utf8(name): _cleaned(part) for name, part in value.items()}
+    return [_cleaned(part) for part in value] if isinstance(value, list | tuple) else utf8(value)
 
 
 Sentence = Annotated[Text, AfterValidator(_one_line), Field(min_length=1)]
@@ -38,7 +45,7 @@ class Evidence(_Frozen):
     """Line of a text, from 1."""
     row: int | None = Field(default=None, ge=0)
     """Row of a table or record of a file, from 0, without the header."""
-    values: dict[str, Any] = {}
+    values: Annotated[dict[str, Any], BeforeValidator(_cleaned)] = {}
     """What was seen there, by name: texts, numbers, lists of these. A list of texts named `side_by_side` is shown to
     people line by line."""
 
