@@ -19,7 +19,7 @@ FLOORS = [
     ["ledger"],
     ["gateway"],
     ["instructions", "obfuscate", "grading.read", "grading.table", "grading"],
-    ["hookspecs", "runner", "engine", "report", "observing.protocol", "audits.protocol"],
+    ["hookspecs", "runner", "engine", "report", "observing.protocol", "audits.protocol", "machine", "attest.models"],
     ["plugins"],
     ["registry"],
     ["selection"],
@@ -33,7 +33,7 @@ FLOORS = [
     ["planning", "elsewhere"],
     ["audits"],
     ["evaluate", "status", "verify", "verify_run"],
-    ["cancel", "sweep"],
+    ["cancel", "sweep", "attest"],
     ["testing"],
 ]
 

@@ -404,6 +404,11 @@ class GroupLayout:
         """What audits found, a file each, by name."""
         return sorted((self.root / "audits").glob("*.json"))
 
+    @property
+    def attestation(self) -> Path:
+        """What ran, and what of it was checked (`mleb attest`), as JSON; the page for people stands beside it."""
+        return self.root / "attestation.json"
+
     def observer(self, id: str) -> Path:
         """What an observer keeps, below a directory where nothing is taken for a run."""
         return self.root / "observers" / id

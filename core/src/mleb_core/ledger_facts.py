@@ -23,6 +23,7 @@ from typing import Any
 from mleb_core.competition import Competition
 from mleb_core.layout import CompetitionData, GroupLayout, RunLayout
 from mleb_core.ledger import Kind, Ledger
+from mleb_core.machine import this_machine
 from mleb_core.registry import Registry
 from mleb_core.report.build import config_digest
 from mleb_core.report.models import CompetitionReport
@@ -79,6 +80,7 @@ def start_details(
         "runner": group.runner,
         "isolation": vars(isolation),
         "gpus": list(gpus),
+        "machine": this_machine(),
         "plugins": plugins_digest(plugins),
         "configuration": config_digest(group),
         "group": file_facts(layout.group),

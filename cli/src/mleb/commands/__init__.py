@@ -38,6 +38,9 @@ COMMANDS = {
     "audit": CommandInfo(
         "mleb.commands.audit", "Look for leaks in prepared data, and for what finished runs should not do."
     ),
+    "attest": CommandInfo(
+        "mleb.commands.attest", "Make one page of what ran, what was checked of it, and what was not."
+    ),
     "list": CommandInfo("mleb.commands.list", "List what is installed: competitions, agents, graders, and more."),
     "plugin": CommandInfo("mleb.commands.plugin", "Look at the plugins that are installed."),
     "image": CommandInfo("mleb.commands.image", "Build, list and remove the container images that agents run in."),

@@ -39,6 +39,7 @@ __all__ = [
     "group_report",
     "human_scores",
     "ledgers_digest",
+    "open_issues",
     "resource_summary",
     "run_report",
 ]
@@ -101,11 +102,16 @@ def competition_report(
         teams=place.teams if place else None,
         percentile=place.percentile if place else None,
         submission_sha256=grade.sha256,
-        known_issues=tuple(
-            f"{issue.what} ({issue.issue})" if issue.issue else issue.what
-            for issue in spec.known_issues
-            if issue.repaired_in is None or issue.repaired_in > competition.edition
-        ),
+        known_issues=open_issues(competition),
+    )
+
+
+def open_issues(competition: "Competition") -> tuple[str, ...]:
+    """Known faults and leaks of a competition that its edition does not repair, a sentence each."""
+    return tuple(
+        f"{issue.what} ({issue.issue})" if issue.issue else issue.what
+        for issue in competition.spec.known_issues
+        if issue.repaired_in is None or issue.repaired_in > competition.edition
     )
 
 

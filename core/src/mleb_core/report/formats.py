@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from mleb_core.attest.models import Attestation, AttestationCheck
 from mleb_core.audits.findings import AuditRecord
 from mleb_core.errors import UnknownIdError
 from mleb_core.report.load import load_group_report, load_run_report
@@ -32,6 +33,8 @@ __all__ = [
 
 SCHEMAS: dict[str, type[BaseModel]] = {
     "against-report": AgainstReport,
+    "attestation": Attestation,
+    "attestation-check": AttestationCheck,
     "audit-record": AuditRecord,
     "comparison": Comparison,
     "competition-report": CompetitionReport,
@@ -48,7 +51,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
 """Files and outputs with a schema, by the name that `schema` takes: `report` is what `mleb report --json` prints, and
 `published-report` with --method mle-bench, `against-report` with --against; `comparison` is of `mleb compare`,
 `study-report` of `mleb sweep`; `audit-record` is what `mleb audit runs` keeps of an audit, and
-prints a list of."""
+prints a list of; `attestation` is of `mleb attest`, `attestation-check` what its --check prints."""
 
 
 def to_json(report: BaseModel) -> str:
