@@ -42,6 +42,10 @@ __all__ = ["Arm", "ArmOptions", "Study", "options_given", "read_study"]
 
 MOST_ARMS = 1000
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+CROSSED = r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}"
+"""Names of arms with the values of their axes: each is a directory's."""
+REPORTS = ("report.json", "report.md")
+"""Files of a study beside the directories of its arms."""
 
 
 def _told(parse: Any) -> Any:
@@ -321,6 +325,11 @@ def read_study(path: Path, over: ArmOptions | None = None, only: tuple[str, ...]
         replaced = options.plugin if over.plugin and over.model is None and options.model is None else ()
         if arm in arms:
             raise UsageError(f"{path}: axes: two arms would be named {arm}; values that differ in letters are expected")
+        if not re.fullmatch(CROSSED, arm):
+            told = f"{path}: axes: an arm would be named {arm[:60]!r}"
+            raise UsageError(f"{told}; at most 200 letters, digits, . _ - are expected")
+        if arm in REPORTS:
+            raise UsageError(f"{path}: arms.{arm}: another name is expected, for the study's report has this one")
         arms[arm] = Arm(arm, merged, replaced)
         if len(arms) > MOST_ARMS:
             raise UsageError(f"{path}: axes: at most {MOST_ARMS} arms are expected")
@@ -372,9 +381,8 @@ def _first(error: ValidationError, prefix: str = "") -> str:
     key = prefix + ".".join(parts) or "(file)"
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        known = (
-            [name.replace("_", "-") for name in ArmOptions.model_fields] if len(parts) > 1 else StudyFile.model_fields
-        )
+        of_arm = len(parts) > 1 or prefix  # that of an axis is an option
+        known = [name.replace("_", "-") for name in ArmOptions.model_fields] if of_arm else StudyFile.model_fields
         return f"{key}: no such key; expected one of {', '.join(known)}"
     extra = f" ({more} more)" if more else ""
     return f"{key}: {message}, got {first['input']!r:.60}{extra}"
