@@ -146,3 +146,15 @@ def test_without_its_data_or_competition_a_run_is_told_of(group, tmp_path):
 
     runs = AuditedRuns(asked, layout, tuple(asked.run_keys())[:1], unknown, tmp_path, {})
     assert next(iter(RulesAudit().audit_runs(runs)))[1].message == "the run is not looked at: no competition 'tiny'"
+
+
+def test_a_run_that_makes_the_audit_fail_costs_no_other(group, monkeypatch):
+    def broken(layout, grading, data):
+        if "one" in layout.root.parts:
+            raise MemoryError("so\nlarge")
+        return [], []
+
+    monkeypatch.setattr("mleb_rules.in_findings.signs_of", broken)
+    found = [(key, finding) for key, finding in found_in(group) if finding.severity == "warning"]
+    told = "what the run left made the audit fail: MemoryError: so large"
+    assert {key for key, finding in found if finding.message == told} == {("one", 0), ("one", 1)}

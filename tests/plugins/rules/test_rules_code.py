@@ -132,3 +132,8 @@ def test_the_ids_of_a_sample(data, tmp_path):
     assert ids_of_sample(tmp_path / "x.csv") is None
     (tmp_path / "y.csv").write_text("id,label\n")
     assert ids_of_sample(tmp_path / "y.csv") is None
+
+
+def test_a_number_that_python_refuses_to_write():
+    text = "a = {0x" + "f" * 20_000 + ": 1}\nb = [(0x" + "f" * 20_000 + ", 2)]\n"
+    assert literals.in_code([Source("a.py", text)], SampleIds(frozenset(map(str, range(100))), 100)) == []

@@ -95,3 +95,22 @@ def test_what_stands_on_a_border_is_whole_in_one_part():
     for one, two in itertools.pairwise(lines):
         assert any(part.find(f"{one} {two}") for part in parts)
     assert parts[1].text.startswith("=== agent.log ===\nline number")
+
+
+def test_a_log_made_to_fill_memory_is_cut_openly(layout, monkeypatch):
+    monkeypatch.setattr("mleb_rules.log.MOST_LINES", 5)
+    monkeypatch.setattr("mleb_rules.log.MOST_READ", 10)
+    layout.log.write_bytes(b"a\n\nb" + b"c" * 1000 + b"d\n" + b"\n" * 20)
+    log = read_log(layout)
+    assert [line.text for line in log.lines] == ["a", "", "bccccccccc [... 982 more] cccccccccd", "", ""]
+    assert log.notes == ("only 5 lines were read, up to agent.log, line 6",)
+
+
+def test_names_in_requests_cannot_harm_the_reader(layout):
+    # Each of the texts would get the whole name: 20 GB.
+    call = {"type": "tool_use", "input": {"k" * 200_000: ["a"] * 100_000}}
+    message = {"role": "a\ud800\nb", "content": [call]}
+    layout.transcript.write_text(json.dumps({"request": {"messages": [message]}, "reply": None}) + "\n")
+    lines = read_log(layout).lines
+    assert len(lines) == 100_000
+    assert (lines[0].place, lines[0].text) == ("exchange 1, a  b", "k" * 100 + ": a")

@@ -84,3 +84,12 @@ def test_digests(layout, hand_in):
     layout.submission.rename(layout.submission_dir / "real.csv")
     layout.submission.symlink_to("real.csv")
     assert digest(layout.submission) is None
+
+
+def test_what_is_far_larger_than_the_sample_is_left_to_grading(layout, data):
+    sample = data.public / "sample_submission.csv"
+    header = ",".join(["id", "label", *map(str, range(2000))])
+    layout.submission.write_text("\n".join([header, *(f"{row}" + ",1" * 2001 for row in range(40))]))
+    assert against_sample(layout.submission, sample, ["id"], "s") == []
+    layout.submission.write_text("id,label\n" + "".join(f"{row},1\n" for row in range(200_000)))
+    assert against_sample(layout.submission, sample, ["id"], "s") == []

@@ -81,7 +81,10 @@ def _by_program(runs: AuditedRuns) -> Iterator[tuple[RunKey, Finding]]:
     handed_in = []
     for key, layout in runs.places():
         runs.progress(f"rules: {key}")
-        yield from ((key, finding) for finding in _of_program(runs, key, layout))
+        try:
+            yield from [(key, finding) for finding in _of_program(runs, key, layout)]
+        except Exception as error:  # an agent's files are no reason to leave out the other runs
+            yield key, _failed(error)
         try:
             if (sha256 := digest(layout.submission)) is not None:
                 handed_in.append(HandedIn(key, sha256))
@@ -93,8 +96,13 @@ def _by_program(runs: AuditedRuns) -> Iterator[tuple[RunKey, Finding]]:
 def _by_judge(runs: AuditedRuns, settings: RulesSettings, model: AskedModel) -> Iterator[tuple[RunKey | None, Finding]]:
     votes: list[tuple[bool, ...]] = []
     for key, layout in runs.places():
+        try:
+            log = read_log(layout)
+        except Exception as error:  # as above
+            yield key, _failed(error)
+            continue
         found = judge(
-            read_log(layout),
+            log,
             model,
             about=_about(runs, key),
             repeats=settings.repeats,
@@ -152,6 +160,11 @@ def _finding(sign: Sign) -> Finding:
 def _info(line: str) -> Finding:
     level: Literal["info"] = "info"
     return Finding(rule="not-looked-at", severity=level, message=line)
+
+
+def _failed(error: Exception) -> Finding:
+    message = f"what the run left made the audit fail: {type(error).__name__}: {error}"
+    return Finding(rule="not-looked-at", severity="warning", message=message[:1000])
 
 
 def _told(found: Judgement) -> Finding:

@@ -105,7 +105,7 @@ def _literals(source: Source) -> Iterator[tuple[str, str, int]]:
         if isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values, strict=True):
                 if isinstance(key, ast.Constant) and _constant(value):
-                    yield "id", str(key.value), key.lineno
+                    yield "id", _spelt(key), key.lineno
         elif isinstance(node, ast.List | ast.Tuple | ast.Set):
             if node.elts and all(map(_constant, node.elts)):
                 yield "list", str(len(node.elts)), node.lineno
@@ -113,10 +113,18 @@ def _literals(source: Source) -> Iterator[tuple[str, str, int]]:
                 if isinstance(pair, ast.List | ast.Tuple) and len(pair.elts) >= 2:
                     first, *rest = pair.elts
                     if isinstance(first, ast.Constant) and all(map(_constant, rest)):
-                        yield "id", str(first.value), first.lineno
+                        yield "id", _spelt(first), first.lineno
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.count("\n") >= 3:
             yield from _cells(node.value, node.lineno)
         todo.extend(ast.iter_child_nodes(node))
+
+
+def _spelt(node: ast.Constant) -> str:
+    """A constant as text; none for a number of so many digits that Python refuses to write it."""
+    try:
+        return str(node.value)
+    except ValueError:
+        return ""
 
 
 def _constant(node: ast.AST) -> bool:

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Any
 
 from mleb_core.layout import RunLayout
@@ -18,6 +18,11 @@ __all__ = ["Line", "Log", "Part", "parts_of", "read_log"]
 LONGEST_LINE = 2000
 """Characters of a line that are read; what is behind is cut, with a sign."""
 MOST_BYTES = 200_000_000
+MOST_LINES = 2_000_000
+"""Lines that are read of a run: each takes 300 bytes, be it empty."""
+LONGEST_KEY = 100
+MOST_READ = 1_000_000
+"""Characters of either end of a line that are looked through."""
 _BLANK = re.compile(r"\s+")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 
@@ -101,33 +106,47 @@ def _plain(text: str) -> str:
 
 def read_log(layout: RunLayout) -> Log:
     """The log of a run; what is not there is left out."""
-    lines: list[Line] = []
     notes: list[str] = []
+    lines = list(islice(_all_lines(layout, notes), MOST_LINES + 1))
+    if len(lines) > MOST_LINES:
+        last = lines.pop()
+        notes.append(f"only {MOST_LINES:,} lines were read, up to {last.file}, {last.place}")
+    return Log(tuple(lines), tuple(dict.fromkeys(notes)))
+
+
+def _all_lines(layout: RunLayout, notes: list[str]) -> Iterator[Line]:
     try:
         if layout.log.is_file():
             with layout.log.open("rb") as stream:
                 content = stream.read(MOST_BYTES)
                 if stream.read(1):
                     notes.append(f"{layout.log.name}: only its first {MOST_BYTES:,} bytes were read")
-            lines += _numbered(layout.log.name, content.decode("utf-8", "replace"))
-        lines += _conversation(layout, notes)
+            yield from _numbered(layout.log.name, content.decode("utf-8", "replace"))
+        yield from _conversation(layout, notes)
     except OSError as error:
         notes.append(f"{error.filename or layout.root} cannot be read: {error.strerror}")
     sources, unread = code_of_run(layout)
+    notes += unread
     for source in sources:
         if not source.name.startswith(layout.transcript.name):
-            lines += [
-                Line(source.name, source.place(number), line.text)
-                for number, line in enumerate(_numbered(source.name, source.text), 1)
-            ]
-    return Log(tuple(lines), tuple(dict.fromkeys([*notes, *unread])))
+            for number, line in enumerate(_numbered(source.name, source.text), 1):
+                yield Line(source.name, source.place(number), line.text)
 
 
-def _numbered(file: str, text: str) -> list[Line]:
-    return [Line(file, f"line {number}", _clean(line)) for number, line in enumerate(text.split("\n"), 1)]
+def _numbered(file: str, text: str) -> Iterator[Line]:
+    # Read one by one: a list of them would take many times the text's own memory.
+    start, number = 0, 0
+    while start >= 0:
+        end = text.find("\n", start)
+        number += 1
+        yield Line(file, f"line {number}", _clean(text[start:end] if end >= 0 else text[start:]))
+        start = end + 1 or -1
 
 
 def _clean(line: str) -> str:
+    size = len(line)
+    if size > 2 * MOST_READ:  # what is in between would cost many times its size
+        line = f"{line[:MOST_READ]} [... {size - 2 * MOST_READ} more] {line[-MOST_READ:]}"
     line = _ESCAPES.sub("", line).rstrip("\r")
     line = line.rpartition("\r")[2]  # of a progress bar its last state
     line = "".join(sign if sign.isprintable() or sign == "\t" else " " for sign in line).rstrip()
@@ -172,7 +191,7 @@ def _asked(request: Any) -> Iterator[tuple[str, str]]:
         items = request.get(name)
         for item in items if isinstance(items, list) else [items] if isinstance(items, str) else ():
             role = str(item.get("role") or item.get("type") or "user") if isinstance(item, dict) else "user"
-            yield role[:40], _text(item)
+            yield _clean(role[:40]), _text(item)
 
 
 def _replied(reply: Any) -> Iterator[tuple[str, str]]:
@@ -215,7 +234,7 @@ def _text(value: Any) -> str:
                 parts.append(f"{key.removeprefix('input.')}: {item}")
         elif isinstance(item, dict):
             inside = "input." if key == "input" or key.startswith("input.") else ""
-            todo.extend((f"{inside}{name}", part) for name, part in reversed(item.items()))
+            todo.extend((f"{inside}{name[:LONGEST_KEY]}", part) for name, part in reversed(item.items()))
         elif isinstance(item, list):
             todo.extend((key, part) for part in reversed(item))
     return "\n".join(parts)

@@ -17,6 +17,11 @@ __all__ = ["HandedIn", "against_sample", "among_runs", "digest"]
 
 LEAST_ROWS = 5
 LARGEST = 2_000_000_000
+TIMES_THE_SAMPLE, ANY_SIZE = 20, 1_000_000
+"""How much larger than the sample a submission may be, and what is never too large, in bytes: a table takes many times
+its size in memory."""
+MOST_COLUMNS = 1000
+"""Columns more than the sample has."""
 NEARLY = 0.99
 
 
@@ -57,9 +62,10 @@ def against_sample(submission: Path, sample: Path, ids: Sequence[str], name: str
     Raises:
         OSError: a file cannot be read.
     """
-    if submission.stat().st_size > LARGEST:
+    if submission.stat().st_size > min(LARGEST, TIMES_THE_SAMPLE * sample.stat().st_size + ANY_SIZE):
         return []
-    mine, its = _table(submission, ids), _table(sample, ids)
+    its = _table(sample, ids)
+    mine = _table(submission, ids, MOST_COLUMNS + (0 if its is None else len(its.columns)))
     if mine is None or len(mine) < LEAST_ROWS:
         return []
     targets = [column for column in mine.columns if column not in ids]
@@ -86,10 +92,14 @@ def against_sample(submission: Path, sample: Path, ids: Sequence[str], name: str
     return found
 
 
-def _table(path: Path, ids: Sequence[str]) -> "pd.DataFrame | None":
+def _table(path: Path, ids: Sequence[str], most_columns: int | None = None) -> "pd.DataFrame | None":
     import pandas as pd
 
     try:
+        if most_columns is not None:
+            head = pd.read_csv(path, dtype=str, nrows=0, encoding="utf-8-sig")
+            if len(head.columns) > most_columns:
+                return None
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (ValueError, pd.errors.ParserError):
         return None
