@@ -89,7 +89,8 @@ def mleb_register_observers() -> "Iterable[Observer]":
 
 @hookspec
 def mleb_run_started(run: "Run") -> None:
-    """A run is about to start its agent. Fires in the harness, in the run's thread. Since 0.1.
+    """A run is about to start its agent. Fires in the run's thread, in the harness or, with an engine whose runs happen
+    elsewhere, in the process that carries the run. Since 0.1.
 
     One that raises, or takes longer than 30 s, is recorded in the run's events and stops nothing; one that took too
     long is not called again by this process.
