@@ -258,6 +258,38 @@ def test_what_is_damaged_is_shown_as_such(own, viewing):
     assert viewer.process.poll() is None
 
 
+def test_numbers_and_depths_beyond_all_sense_cost_their_part_only(own, viewing):
+    huge, deep = "1" + "0" * 400, "[" * 600 + '"hi"' + "]" * 600
+    dummy = own.root / own.group("dummy") / TITANIC / "dummy"
+    state = json.loads((dummy / "0" / "run.json").read_text())
+    state["outcome"]["runtime_s"] = "HUGE"
+    (dummy / "0" / "run.json").write_text(json.dumps(state).replace('"HUGE"', huge))
+    series = '"t_s":[0],"cpu_cores":[%s],"memory_bytes":[1],"disk_bytes":[1],"gpus":[]'
+    (dummy / "0" / "resources.json").write_text("{" + series % huge + "}")
+    snapshot = '{"elapsed_s":1,"time":"","bytes":Infinity,"file":null,"sha256":""}\n'
+    (dummy / "0" / "snapshots" / "snapshots.jsonl").write_text(snapshot)
+    said = '{"request":{"messages":[{"role":"user","content":%s}]},"reply":null}\n'
+    counted = '{"tokens":%s,"request":null,"reply":{"content":"still here"}}\n'
+    (dummy / "0" / "transcript.jsonl").write_text(said % deep + counted % deep)
+    (dummy / "0" / "events.jsonl").write_text('{"time":"","event":"deep","x":%s}\n' % deep)
+    viewer = viewing(own.root)
+    name = own.group("dummy")
+    assert name in viewer.text("/") and "run.json cannot be read" in viewer.text(f"/groups/{name}/troubles.html")
+    page = viewer.text(run_of(own, "dummy") + "/index.html")
+    assert "nested too deeply" in page and "it is not as mleb writes it" in page
+    first, second = viewer.data(run_of(own, "dummy") + "/transcript.json")["items"]
+    assert "no exchange" in first["problem"] and second["reply"][0]["text"] == "still here"
+    assert viewer.process.poll() is None
+
+
+def test_a_download_is_the_file(own, viewing):
+    run = own.root / own.group("dummy") / TITANIC / "dummy" / "0"
+    content = b"x" * 3_000_000 + b"\n" * 300_000  # a line without an end, and very many
+    (run / "agent.log").write_bytes(content)
+    status, headers, body = viewing(own.root).ask(f"{run_of(own, 'dummy')}/raw?file=agent.log")
+    assert (status, body == content, headers["content-type"]) == (200, True, "application/octet-stream")
+
+
 def test_what_changes_and_vanishes_is_seen(own, viewing, until):
     viewer = viewing(own.root)
     name = own.group("dummy")

@@ -15,7 +15,7 @@ import hashlib
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -55,6 +55,7 @@ HOSTS = ("127.0.0.1", "localhost", "[::1]")
 """Names under which we are asked. Any other is a foreign page whose name was made to point here (DNS rebinding)."""
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".txt": "text/plain"}
 _AT_ONCE = 100
+_PIECE = 256 << 10
 
 
 class Refusal(MlebError):
@@ -312,7 +313,14 @@ def _raw(site: Site, request: Request) -> Response:
     if request.method == "HEAD":
         os.close(fd)
         return Response(headers=headers, media_type="application/octet-stream")
-    return StreamingResponse(os.fdopen(fd, "rb"), media_type="application/octet-stream", headers=headers)
+    return StreamingResponse(_pieces(fd), media_type="application/octet-stream", headers=headers)
+
+
+def _pieces(fd: int) -> Iterator[bytes]:
+    """A file by pieces of one size: by lines, one without an end would fill the memory, and short ones take forever."""
+    with os.fdopen(fd, "rb", buffering=0) as stream:
+        while piece := stream.read(_PIECE):
+            yield piece
 
 
 def _whole(text: str | None) -> int | None:

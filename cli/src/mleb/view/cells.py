@@ -105,7 +105,7 @@ def cell_of(key: tuple[str, str, int], run: bytes | None, report: bytes | None) 
             started_at=str(state.get("started_at") or ""),
         )
         attempt = state["attempt"]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return Cell("d", "", note=_fault(run, Run, "run.json", key))
     if report is None:
         if status is RunStatus.FINISHED:
@@ -115,7 +115,7 @@ def cell_of(key: tuple[str, str, int], run: bytes | None, report: bytes | None) 
         found = _document(report, key)
         if found["attempt"] == attempt and (graded := found["competition_report"]) is not None:
             _grade(cell, graded)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         cell.mark, cell.note = "d", _fault(report, RunReport, "report.json", key)
     return cell
 

@@ -31,7 +31,7 @@ def resource_charts(content: bytes) -> list[dict[str, Any]]:
             ("Disk", "GiB", [("in use", _scaled(found["disk_bytes"], _GIB))]),
             *_of_gpus(found["gpus"]),
         ]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise RunGroupError("it is not as mleb writes it") from None
     charts = []
     for title, unit, series in columns:
@@ -94,5 +94,5 @@ def _lines(content: bytes) -> Iterator[dict[str, Any]]:
                 "file": found["file"] if isinstance(found["file"], str) else None,
                 "sha256": str(found["sha256"]),
             }
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             continue

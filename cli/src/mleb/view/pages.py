@@ -1,5 +1,6 @@
 """Pages from templates. What stands in them is escaped by Jinja, and made visible before that (`text.visible`)."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
@@ -59,7 +60,7 @@ def _environment() -> jinja2.Environment:
         "of": lambda count, what: f"{count:,} {what}{'' if count == 1 else 's'}",
         "percent": lambda value: "–" if value is None else f"{value:.1f}",
         "interval": _interval,
-        "duration": lambda value: "–" if value is None else format_duration(value),
+        "duration": lambda value: "–" if value is None or not math.isfinite(value) else format_duration(value),
         "when": _when,
         "size": size,
         "dollars": lambda value: "–" if value is None else f"${value:,.4f}" if value < 1 else f"${value:,.2f}",

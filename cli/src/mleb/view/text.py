@@ -18,6 +18,8 @@ _ESCAPES = re.compile(
     r"|\x1b[ -/]*[0-~]"
 )
 
+_DEEPEST = 100
+
 
 def visible(text: str) -> str:
     r"""The text with each hidden character as an escape such as `\u202e`; line feeds and tabs stay."""
@@ -33,14 +35,21 @@ def terminal(text: str) -> str:
     return visible(text)
 
 
-def for_page(value: Any) -> Any:
-    """JSON-like data with all its texts made visible; numbers that JSON lacks become None."""
+def for_page(value: Any, depth: int = 0) -> Any:
+    """JSON-like data with all its texts made visible; numbers that JSON lacks become None.
+
+    Args:
+        value: the data.
+        depth: of lists and objects around it; what is nested beyond all sense is left out.
+    """
     if isinstance(value, str):
         return visible(value)
+    if isinstance(value, dict | list | tuple) and depth >= _DEEPEST:
+        return "(nested too deeply to be shown)"
     if isinstance(value, dict):
-        return {visible(str(key)): for_page(item) for key, item in value.items()}
+        return {visible(str(key)): for_page(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [for_page(item) for item in value]
+        return [for_page(item, depth + 1) for item in value]
     if isinstance(value, float) and not -1e308 < value < 1e308:
         return None
     return value

@@ -114,9 +114,9 @@ def _item(line: bytes | int, before: list[Part]) -> tuple[dict[str, Any], list[P
         document = json.loads(line)
         facts = {name: document.get(name) for name in _FACTS}
         request, reply = document.get("request"), document.get("reply")
+        said, answer = asked(request), replied(reply)
     except (ValueError, AttributeError, RecursionError):
         return {"problem": "this line is no exchange with a model"}, []
-    said, answer = asked(request), replied(reply)
     new, known = fresh(said, before)
     item = {**facts, "known": known, "parts": list(map(shown, new)), "reply": list(map(shown, answer))}
     if isinstance(request, dict) and set(request) == {"bytes", "sha256"}:
