@@ -1,12 +1,14 @@
 """What scaffolds check before they answer: each refusal is one line that names the agent and the way out."""
 
+import math
+import re
 from pathlib import PurePosixPath
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mleb_core import AgentPaths, Launch, LaunchContext, UsageError
-from mleb_core.scaffolding import model_of, no_model, no_variant, settings_of
+from mleb_core.scaffolding import model_of, no_model, no_variant, settings_of, validated
 
 VARIANTS = {"large": "lab/large-2026", "small": "lab/small-2026"}
 
@@ -16,6 +18,15 @@ class Settings(BaseModel):
 
     steps: int = Field(default=50, ge=1)
     names: tuple[str, ...] = ("a",)
+    rate: float = 1.0
+
+
+class Needy(BaseModel):
+    program: str
+
+    @model_validator(mode="after")
+    def _is_here(self):
+        raise ValueError(f"there is no {self.program} here")
 
 
 class Own:
@@ -70,15 +81,25 @@ def test_scaffolds_without_variants_or_models_say_so():
 
 
 def test_settings_are_filled_in_and_steps_limited():
-    assert settings_of(Own(), context()) == {"steps": 50, "names": ["a"]}
+    assert settings_of(Own(), context()) == {"steps": 50, "names": ["a"], "rate": 1.0}
     assert settings_of(Own(), context(step_limit=7, settings={"names": ("b", "c")})) == {
         "steps": 7,
         "names": ["b", "c"],
+        "rate": 1.0,
     }
     assert settings_of(Own(), context(step_limit=99))["steps"] == 50
 
 
-@pytest.mark.parametrize(("name", "value"), [("steps", 0), ("speed", 1)])
+@pytest.mark.parametrize(("name", "value"), [("steps", 0), ("speed", 1), ("rate", math.inf), ("rate", "nan")])
 def test_wrong_settings_are_told_by_name(name, value):
-    with pytest.raises(UsageError, match=rf"^setting agent\.{name} of own: .*, got {value}$"):
+    with pytest.raises(UsageError, match=rf"^setting agent\.{name} of own: .*, got .*{re.escape(str(value))}.*$"):
         settings_of(Own(), context(settings={name: value}))
+
+
+def test_settings_that_are_missing_or_wrong_together_are_told_without_the_others():
+    with pytest.raises(UsageError) as told:
+        validated("own", Needy, {})
+    assert str(told.value) == "setting agent.program of own is required; use --set agent.program=VALUE"
+    with pytest.raises(UsageError) as told:
+        validated("own", Needy, {"program": "sold out"})
+    assert str(told.value) == "settings of own: there is no sold out here"

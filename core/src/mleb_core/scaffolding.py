@@ -8,6 +8,7 @@
 Each raises UsageError, which mleb shows before any run has begun.
 """
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -100,8 +101,25 @@ def validated(agent: str, settings_type: "type[BaseModel]", settings: Mapping[st
     from pydantic import ValidationError
 
     try:
-        return settings_type.model_validate(dict(settings))
+        model = settings_type.model_validate(dict(settings))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        name = ".".join(map(str, first["loc"]))
-        raise UsageError(f"setting agent.{name} of {agent}: {first['msg']}, got {first['input']!r:.60}") from None
+        name, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        if first["type"] == "missing":
+            raise UsageError(f"setting agent.{name} of {agent} is required; use --set agent.{name}=VALUE") from None
+        if not name:  # all of them together
+            raise UsageError(f"settings of {agent}: {message}") from None
+        raise UsageError(f"setting agent.{name} of {agent}: {message}, got {first['input']!r:.60}") from None
+    for name, value in model.model_dump(exclude_unset=True).items():
+        if not _finite(value):  # JSON has no such number, and a group that goes on reads its settings from JSON
+            raise UsageError(f"setting agent.{name} of {agent}: a finite number is expected, got {value!r:.60}")
+    return model
+
+
+def _finite(value: object) -> bool:
+    """Whether no number of a setting is infinite or none at all."""
+    if isinstance(value, Mapping):
+        return all(map(_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
