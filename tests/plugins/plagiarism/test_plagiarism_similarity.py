@@ -150,3 +150,10 @@ def test_nothing_to_compare(corpus):
     found = compare([Source("a.py", "print(1)")], corpus)
     assert found.matches == ()
     assert found.similarity is None
+
+
+def test_when_other_languages_take_too_long_the_rest_is_read_as_python(corpus, monkeypatch):
+    monkeypatch.setattr("mleb_plagiarism.compare.OTHERS_S", 0.0)
+    sources = [Source(f"code/{name}.r", "x <- foo(1)\n" * 100, "r") for name in "abc"]
+    told = "code/b.r and what comes behind is read as Python: what was before took more than 0 s"
+    assert compare(sources, corpus).notes == (told,)

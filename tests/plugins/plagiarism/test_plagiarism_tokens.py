@@ -111,6 +111,14 @@ def test_other_languages():
     assert texts("x = foo(1)", "no such language") == texts("x = foo(1)")
 
 
+def test_what_is_made_to_be_slow_is_read_as_python(monkeypatch):
+    monkeypatch.setattr("mleb_plagiarism.tokens.OTHER_S", 0.05)
+    slow = "a b " * 20_000  # 35 s for the first quarter of it
+    assert texts(slow, "java") == texts(slow)
+    monkeypatch.setattr("mleb_plagiarism.tokens.MOST_OTHER", 5)
+    assert texts("x <- foo(1)", "r") == texts("x <- foo(1)")
+
+
 def test_fingerprints_are_stable_and_found_wherever_a_long_passage_stands():
     tokens = normalised("".join(f"x = lib.call_{i}(a, b)\n" for i in range(100)))
     hashes, places = fingerprints(tokens)

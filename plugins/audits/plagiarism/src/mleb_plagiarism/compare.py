@@ -11,6 +11,7 @@ lowers it, which is what the coverage is for. A fingerprint is common if it stan
 references, and in three at least; near copies among the references count as one.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,10 @@ TOGETHER = "short ones together"
 LEAST = 20
 """Fingerprints that are not common which a source must have to be compared alone, about ten lines. Of fewer, any line
 that two people write alike would be a large share."""
+
+
+OTHERS_S = 60.0
+"""Processor seconds that languages other than Python get in a run; the rest is read as Python."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ def compare_run(
     """
     sources, notes = code_of_run(layout)
     found = compare(sources, corpus, threshold=threshold, least=least, most_passages=most_passages)
-    return Comparison(found.matches, found.short, tuple(notes))
+    return Comparison(found.matches, found.short, (*notes, *found.notes))
 
 
 def compare(
@@ -104,8 +109,18 @@ def compare(
     """Compare sources with all references. Arguments and result as in `compare_run`."""
     matches: dict[bytes, Match] = {}
     short: list[Hashes] = []
+    spent = 0.0
+    notes: list[str] = []
     for source in sources:
-        prints = corpus.uncommon(fingerprints(normalised(source.text, source.language))[0])
+        language = source.language if spent <= OTHERS_S else "python"
+        if language != source.language and not notes:
+            notes.append(
+                f"{source.name} and what comes behind is read as Python: the rest took {OTHERS_S:g} s and more"
+            )
+        began = time.thread_time()
+        prints = corpus.uncommon(fingerprints(normalised(source.text, language))[0])
+        if language != "python":
+            spent += time.thread_time() - began
         if len(prints) < least:
             short.append(prints)
         elif (key := prints.tobytes()) not in matches:  # the same code under another name
@@ -115,7 +130,7 @@ def compare(
         name = f"{len(short)} {TOGETHER}"
         matches[b""] = _match(Source(name, ""), together, corpus, threshold=threshold, least=least, most=0)
     ordered = sorted(matches.values(), key=lambda match: (-match.similarity, -match.coverage, match.source))
-    return Comparison(tuple(ordered), len(short), ())
+    return Comparison(tuple(ordered), len(short), tuple(notes))
 
 
 def _match(source: Source, prints: Hashes, corpus: Corpus, *, threshold: float, least: int, most: int) -> Match:

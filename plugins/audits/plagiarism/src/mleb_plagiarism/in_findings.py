@@ -60,9 +60,14 @@ def findings(runs: AuditedRuns) -> Iterator[tuple[RunKey | None, Finding]]:
             yield key, _info("no public solutions to compare with; --set plagiarism.corpus=FOLDER or .kaggle=50")
         for corpus in corpora:
             runs.progress(f"plagiarism: {key}")
-            found = compare_run(
-                layout, corpus, threshold=settings.threshold, least=settings.least, most_passages=settings.passages
-            )
+            try:
+                found = compare_run(
+                    layout, corpus, threshold=settings.threshold, least=settings.least, most_passages=settings.passages
+                )
+            except Exception as error:  # an agent's files are no reason to leave out the other runs
+                message = f"what the run left made the audit fail: {type(error).__name__}: {error}"
+                yield key, Finding(rule="not-compared", severity="warning", message=message[:1000])
+                continue
             yield from ((key, finding) for finding in _of_run(found, corpus, settings.threshold))
 
 

@@ -9,11 +9,14 @@ Python, by what a name is:
 - every other name, which its author may change as he likes, is V; every number is N, every text S, and texts written
   side by side are one.
 
-Other languages, by pygments: names that are called and not assigned stand, all others are V; else as above.
+Other languages, by pygments: names that are called and not assigned stand, all others are V; else as above. Some of
+its expressions take time that grows with the square of a text or worse, so what is long, or made to be slow, is read as
+Python, which takes time in proportion.
 """
 
 import builtins
 import keyword
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -24,6 +27,10 @@ __all__ = ["VERSION", "Tokens", "normalised"]
 
 VERSION = 1
 """Raised when the same source gives other tokens than before."""
+MOST_OTHER = 200_000
+"""Characters of a source that pygments reads."""
+OTHER_S = 10.0
+"""Processor seconds that it gets."""
 VARIABLE, ANY_NUMBER, ANY_TEXT = "V", "N", "S"
 _KEYWORDS = frozenset(keyword.kwlist)
 _FIXED = _KEYWORDS | frozenset(name for name in dir(builtins) if not name.startswith("_")) | {"print"}
@@ -161,9 +168,13 @@ def _of_other(text: str, language: str) -> Tokens | None:
         lexer = get_lexer_by_name(language, stripnl=False)
     except ClassNotFound:
         return None
+    if len(text) > MOST_OTHER:
+        return None
     found: list[tuple[str, str, int]] = []
-    line = 1
+    line, ends = 1, time.thread_time() + OTHER_S
     for kind, word in lexer.get_tokens(text):
+        if time.thread_time() > ends:
+            return None
         if kind in String:
             if not found or found[-1][0] != STRING:
                 found.append((STRING, ANY_TEXT, line))
