@@ -114,9 +114,8 @@ def compare(
     for source in sources:
         language = source.language if spent <= OTHERS_S else "python"
         if language != source.language and not notes:
-            notes.append(
-                f"{source.name} and what comes behind is read as Python: the rest took {OTHERS_S:g} s and more"
-            )
+            told = f"{source.name} and what comes behind is read as Python"
+            notes.append(f"{told}: what was before took more than {OTHERS_S:g} s")
         began = time.thread_time()
         prints = corpus.uncommon(fingerprints(normalised(source.text, language))[0])
         if language != "python":
