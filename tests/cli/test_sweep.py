@@ -1,7 +1,9 @@
 """`mleb sweep`: studies from files, those of docs/studies among them, with real runs and a scripted provider."""
 
 import json
+import math
 import os
+import re
 import signal
 import subprocess
 import time
@@ -15,7 +17,7 @@ from mleb_core.report.formats import schema
 from mleb_core.sweep_models import ArmOptions
 from mleb_core.testing.model_server import ModelServer, Reply
 
-TITANIC = "titanic-survival"
+TITANIC, DIABETES = "titanic-survival", "diabetes-progression"
 FILES = sorted((Path(__file__).parents[2] / "docs/studies").glob("*.toml"))
 STUDIES = [
     path for path in FILES if path.stem != "scaffolds"
@@ -102,6 +104,36 @@ def test_a_study_of_the_paper_at_small_scale(sweep, provider, tmp_path, file):
         assert any("Titanic" in json.dumps(request.body) for request in provider.asked) is False
         versus = {arm["arm"]: arm["versus"] for arm in report["arms"]}
         assert versus["plain"] is None and versus["obfuscated"]["difference"] == 0
+
+
+def test_the_study_of_familiarity_ends_with_its_audit(sweep, mleb, prepared_data, tmp_path):
+    pytest.importorskip("mleb_familiarity")
+
+    def script(asked):
+        if "messages" in asked.body:
+            return Reply(COPY if len(asked.body["messages"]) == 2 else "DONE")
+        prompt = asked.body["prompt"]
+        known = math.log(0.8 if "ship" in prompt else 0.2)
+        told = [(word, known if index else None) for index, word in enumerate(re.findall(r"\s*\S+|\s+$", prompt))]
+        return Reply(" and", logprobs=[*told, (" and", -9.0)])
+
+    for name, word in ((TITANIC, "ship"), (DIABETES, "blood")):
+        (tmp_path / "passages").mkdir(exist_ok=True)
+        (tmp_path / "passages" / f"{name}.txt").write_text(f"A tale of a {word} that many know. " * 10)
+    small = ("-c", TITANIC, "-c", DIABETES, "--runner", "local", "--gpus", "0", "-t", "90", "--seeds", "1")
+    with ModelServer(script) as server:
+        mleb.env |= {"OPENAI_BASE_URL": f"{server.url}/v1", "OPENAI_API_KEY": "sk-scripted-0123456789"}
+        file = next(path for path in FILES if path.stem == "familiarity")
+        result = sweep(*small, "--plugin", "react", "--only", "gpt-4o", file=file)
+        assert result.returncode == 0, result.stderr
+        arm = tmp_path / "runs" / "familiarity" / "gpt-4o"
+        words = ("--audit", "familiarity", "--set", f"familiarity.passages={tmp_path / 'passages'}")
+        result = mleb("audit", "runs", arm, "-d", prepared_data, *words, "--json")
+    assert result.returncode == 0, result.stderr
+    (record,) = json.loads(result.stdout)
+    values = [evidence["values"] for finding in record["findings"] for evidence in finding["evidence"]]
+    measured = {value["competition"]: value["probability"] for value in values if "probability" in value}
+    assert measured == pytest.approx({TITANIC: 0.8, DIABETES: 0.2})
 
 
 def test_a_dry_run_tells_what_a_study_takes_at_most(sweep, mleb, tmp_path):
