@@ -107,6 +107,12 @@ def shown(asked) -> str:
     return asked.body["messages"][-1]["content"]
 
 
+def test_the_time_that_is_left_is_that_after_the_command(run_alone):
+    limit = 19 / 0.98  # at most 19 s to begin with, which are 0.01 hours; after the command 17 s, which are 0.00
+    _, log, asked = run_alone(["```bash\nsleep 2\n```", "DONE"], time_limit_s=limit)
+    assert "0.00 hours and 49 steps are left." in shown(asked[1]), log
+
+
 def test_outputs_are_shown_shortened_and_without_the_token(run_alone):
     script = [
         "```bash\nenv | grep -c -e OPENAI -e ANTHROPIC; false\n```",

@@ -73,7 +73,8 @@ def main() -> int:
             seen = "There was no ```bash block in your reply, and no DONE." if command is None else ""
             if command is not None:
                 seen = run(command[1], min(settings["command_s"], end - time.monotonic()), settings["output_chars"])
-                seen += f"\n\n{left / 3600:.2f} hours and {settings['steps'] - steps} steps are left."
+                left = end - time.monotonic()
+                seen += f"\n\n{max(0.0, left) / 3600:.2f} hours and {settings['steps'] - steps} steps are left."
                 seen += "" if submission.exists() else " There is no submission yet."
             print(f"--- output\n{seen}", flush=True)
             messages += [{"role": "assistant", "content": reply}, {"role": "user", "content": seen}]
