@@ -81,7 +81,8 @@ def test_the_checkers_data_of_a_killed_harness_goes_and_that_of_a_living_one_sta
 def channel(root: Path, status: str | None) -> RunLayout:
     """Sockets of a run as a killed harness leaves them."""
     layout = RunLayout(root)
-    layout.channel.mkdir(parents=True)
+    layout.channel.parent.mkdir(mode=0o700, exist_ok=True)
+    layout.channel.mkdir()
     layout.channel_socket.touch()
     write_json(layout.channel_state, {"run": str(root), "token": "t", "gpus": []})
     if status is not None:
@@ -106,6 +107,24 @@ def test_sockets_and_links_of_runs_that_are_over_go(temporary, tmp_path, monkeyp
     remove_leavings(find_leavings())
     assert not any(path.exists() for path in found) and not dangling.is_symlink()
     assert kept.channel_socket.exists() and leading.is_symlink() and (temporary / "mleb-other").exists()
+
+
+@pytest.mark.parametrize("trap", ["a link", "open to others"])
+def test_a_directory_that_others_could_have_made_is_left_alone(temporary, tmp_path, monkeypatch, trap):
+    monkeypatch.setattr("mleb_core.temporary._YOUNG_S", -1.0)
+    layout = channel(tmp_path / "gone", None)
+    folder = layout.channel.parent
+    if trap == "a link":
+        folder.rename(tmp_path / "precious")
+        folder.symlink_to(tmp_path / "precious")
+    else:
+        folder.chmod(0o777)
+    assert find_leavings() == []
+    if trap == "a link":
+        folder.unlink()
+        (tmp_path / "precious").rename(folder)
+    folder.chmod(0o700)
+    assert [leaving.path for leaving in find_leavings()] == [layout.channel, layout.channel_state]
 
 
 @pytest.mark.docker

@@ -118,13 +118,20 @@ def _links(temporary: Path, runs: Path | None) -> Iterator[Leaving]:
 
 
 def _channels(runs: Path | None) -> Iterator[Leaving]:
-    # The directory is the same for all runs of this user.
-    for state in sorted(RunLayout(Path("/")).channel.parent.glob("*.json")):
+    # The directory is the same for all runs of this user; anybody may have made one of its name in /tmp.
+    folder = RunLayout(Path("/")).channel.parent
+    try:
+        status = folder.lstat()
+    except OSError:
+        return
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
+        return
+    for state in sorted(folder.glob("*.json")):
         try:
             run = Path(json.loads(state.read_bytes())["run"])
+            why = _why_over(run)
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # of a version that did not say whose it is
-        why = _why_over(run)
+            continue  # of a version that did not say whose it is; or the run cannot be looked at
         if why and _is_old_and_own(state, stat.S_ISREG) and (runs is None or run.is_relative_to(runs.absolute())):
             if state.with_suffix("").exists():
                 yield Leaving(state.with_suffix(""), why)

@@ -22,6 +22,7 @@ from mleb_core.agent import AgentPaths
 from mleb_core.errors import NotPreparedError, RunnerError
 from mleb_core.instructions import fill_in
 from mleb_core.layout import RunLayout, write_json
+from mleb_core.runner.docker.labels import run_label
 from mleb_core.runner.protocol import Channel, Job
 from mleb_core.runner.remove import remove_tree
 
@@ -184,6 +185,8 @@ def remove_place(layout: RunLayout) -> None:
         remove_tree(root)
         with contextlib.suppress(OSError):  # other runs have theirs there
             root.parent.rmdir()
+    elif record is not None and Path(record.box).name == f"mleb-{run_label(layout.root)[:16]}":
+        remove_tree(Path(record.box))  # of a version that named boxes after runs
     remove_tree(layout.work)
 
 
