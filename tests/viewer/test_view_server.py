@@ -271,7 +271,7 @@ def test_numbers_and_depths_beyond_all_sense_cost_their_part_only(own, viewing):
     said = '{"request":{"messages":[{"role":"user","content":%s}]},"reply":null}\n'
     counted = '{"tokens":%s,"request":null,"reply":{"content":"still here"}}\n'
     (dummy / "0" / "transcript.jsonl").write_text(said % deep + counted % deep)
-    (dummy / "0" / "events.jsonl").write_text('{"time":"","event":"deep","x":%s}\n' % deep)
+    (dummy / "0" / "events.jsonl").write_text('{"time":"","event":"deep","x":' + deep + "}\n")
     viewer = viewing(own.root)
     name = own.group("dummy")
     assert name in viewer.text("/") and "run.json cannot be read" in viewer.text(f"/groups/{name}/troubles.html")
@@ -309,6 +309,19 @@ def test_what_changes_and_vanishes_is_seen(own, viewing, until):
     shutil.rmtree(own.root / name)
     until(lambda: viewer.ask(path)[0] == 404)
     assert name not in viewer.text("/")
+
+
+def test_snapshots_that_are_graded_later_are_seen(own, viewing, until):
+    name = own.group("baseline")
+    graded = own.root / name / TITANIC / "baseline" / "0" / "snapshot_scores.json"
+    scored = json.loads(graded.read_text())
+    other = graded.parents[1] / "1" / graded.name
+    graded.unlink()
+    other.unlink(missing_ok=True)
+    viewer = viewing(own.root)
+    assert "medal over time" not in viewer.text(f"/groups/{name}/figures.html")
+    graded.write_text(json.dumps(scored))
+    until(lambda: "medal over time" in viewer.text(f"/groups/{name}/figures.html"))
 
 
 def test_one_group_alone_is_shown(made, viewing):

@@ -56,7 +56,7 @@ class GroupIndex:
         self.audited = 0
         """Another one when there are other findings of audits."""
         self._cells: list[Cell | None] = []
-        self._stamps: list[tuple[int, int]] = []
+        self._stamps: list[tuple[int, ...]] = []
         self._group_stamp = -1
         self._lock = threading.Lock()
         self._next = 0.0
@@ -169,7 +169,7 @@ class GroupIndex:
             os.close(folder)
         group = self.group
         count = len(group.competitions) * len(group.agents) * group.seeds if group else 0
-        self._cells, self._stamps = [None] * count, [(0, 0)] * count
+        self._cells, self._stamps = [None] * count, [(0, 0, 0)] * count
         return True
 
     def _scan_runs(self, top: int, group: RunGroup) -> bool:
@@ -188,11 +188,13 @@ class GroupIndex:
         assert self.group is not None
         changed = False
         run, report = place.run.name, place.report.name
+        # Medals over time rest on the last one, which may come at any later time.
+        watched = (run, report, place.snapshot_scores.name)
         folder = _descend(top, names)
         for seed in range(self.group.seeds):
             number = first + seed
             here = None if folder is None else _descend(folder, (str(seed),))
-            stamps = (0, 0) if here is None else (stamp(here, run), stamp(here, report))
+            stamps = (0, 0, 0) if here is None else tuple(stamp(here, name) for name in watched)
             if stamps != self._stamps[number]:
                 changed = True
                 self._stamps[number] = stamps
