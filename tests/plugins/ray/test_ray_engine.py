@@ -89,6 +89,7 @@ class Harness:
     go: Path
     starts: Path
     process: subprocess.Popen[str]
+    error: str = ""
 
     def group(self) -> Path:
         """The group's directory, once it is there."""
@@ -108,8 +109,8 @@ class Harness:
     def ends(self) -> int:
         """Let the agents go on, wait for the end; the exit code."""
         self.go.touch()
-        told = self.process.communicate(timeout=PATIENCE_S)
-        print(*told)
+        out, self.error = self.process.communicate(timeout=PATIENCE_S)
+        print(out, self.error)
         return self.process.returncode
 
 
@@ -232,6 +233,7 @@ def test_a_node_that_dies_and_a_worker_that_is_killed_cost_a_try_each(start, nod
         ("sandbox_failure", True, "the run was lost: its process was killed"),
     ]
     assert len({line["node"] for line in events(harness.run(), "placed")}) == 2
+    assert "raylet" not in harness.error
 
 
 def test_a_budget_of_the_group_holds_over_processes_whose_environment_has_no_key(start, cluster):

@@ -1,5 +1,6 @@
 """Ray itself: connecting to a cluster or starting one here, what its nodes have, and where a run fits."""
 
+import logging
 import os
 import signal
 import socket
@@ -107,6 +108,7 @@ def connect(address: str | None) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
     if address == "local":
         options |= {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
+    _quieten()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         ray.init(address=address, **options)
@@ -115,6 +117,18 @@ def connect(address: str | None) -> None:
         raise RunnerError(f"no Ray cluster at {address}: {text[:300]}") from error
     finally:
         _restore(before)
+
+
+def _quieten() -> None:
+    """Keep Ray from printing pages of its logs when a node dies; the engine tells it in a line of the run's events."""
+    from ray._private import worker
+
+    logger = logging.getLogger("ray")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+    # The only switch there is for what Ray's thread of errors prints to stdout. Where a later Ray lacks it, it prints.
+    if hasattr(worker, "_worker_logs_enabled"):
+        worker._worker_logs_enabled = False
 
 
 def disconnect() -> None:
