@@ -316,6 +316,26 @@ def test_what_is_not_looked_at_is_said(leaky):
         assert words in said
 
 
+def test_broken_files_cost_no_other(leaky):
+    import gzip
+
+    in_csv(leaky, answers(leaky, honest=False))
+    names = list(leaky.test)
+    packed = gzip.compress(b"some text")
+    (leaky.public / f"{names[0]}.txt.gz").write_bytes(packed[:10] + b"\xff" + packed[11:])
+    with zipfile.ZipFile(leaky.public / "a.zip", "w") as archive:
+        archive.writestr(f"{names[1]}.txt", "some text")
+    content = (leaky.public / "a.zip").read_bytes()
+    (leaky.public / "a.zip").write_bytes(content.replace(b"some text", b"same text"))
+    ring = [[10**400, 1], [2, 3], [4, 5]]
+    (leaky.public / f"{names[2]}.json").write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    found = leaky.audit()
+    assert ("answers-in-file", "serious") in shown(found)
+    left = [finding.message for finding in found if finding.rule == "not-looked-at"]
+    for error in ("error", "BadZipFile", "OverflowError"):
+        assert f"Not looked into: 1 files: cannot be read ({error})." in left
+
+
 def test_nothing_that_is_read_is_run(leaky, tmp_path):
     """A numpy file with a pickle in it is not unpickled, and says so."""
 

@@ -78,7 +78,7 @@ def scan(data: AuditedData, truth: Truth, settings: Settings) -> Scan:
                 left.add(f"files of the kind *{item.suffix} are not read", item.name)
         except Unreadable as error:
             left.add(str(error), item.name)
-        except (OSError, EOFError, RuntimeError, ValueError, MemoryError) as error:
+        except Exception as error:  # each format breaks in ways of its own, and costs its own file only
             left.add(f"cannot be read ({type(error).__name__})", item.name)
     return result
 
