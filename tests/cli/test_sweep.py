@@ -178,6 +178,24 @@ def test_a_second_call_does_what_is_left(sweep, mleb, tmp_path):
     assert [report["group"]["name"] for report in reports] == ["copy", "idle"]
 
 
+def test_the_report_of_a_study_keeps_the_arms_that_a_call_leaves_out(sweep, tmp_path):
+    def written():
+        report = json.loads((tmp_path / "runs" / "small" / "report.json").read_text())
+        return {arm["arm"]: arm["versus"] for arm in report["arms"]}, report["not_begun"]
+
+    assert sweep("--only", "copy").returncode == 0
+    assert written() == ({"copy": None}, ["idle"])
+    result = sweep("--only", "idle", "--json")
+    assert result.returncode == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert ([arm["arm"] for arm in told["arms"]], told["not_begun"]) == (["idle"], [])
+    arms, not_begun = written()
+    assert set(arms) == {"copy", "idle"} and arms["idle"]["baseline"] == "copy" and not_begun == []
+    (tmp_path / "runs" / "small" / "copy" / "group.json").write_text("{")
+    assert sweep("--only", "idle").returncode == 0  # what is wrong with the other does not concern it
+    assert set(written()[0]) == {"idle"}
+
+
 def test_a_study_that_was_begun_is_not_continued_with_other_options(sweep):
     assert sweep("--only", "copy", "-n", "1").returncode == 0
     for arguments, words in (([], "seeds 1, now it is 2"), (["-n", "1", "-t", "2m"], "time_s 60.0, now it is 120.0")):

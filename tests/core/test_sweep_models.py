@@ -78,7 +78,7 @@ def test_what_is_given_for_all_arms_wins(study):
     assert (arm.options.split, arm.options.competition) == (None, ("diabetes-progression",))
     assert (arm.options.gpus, arm.options.limits.time_s) == (1, 60)
     assert arm.options.set == {"history_chars": 5000, "steps": 2}
-    assert found.baseline is None and len(found.left_out) == 7
+    assert found.baseline == "few_obfuscate-false_gpus-0" and len(found.left_out) == 7
     assert arm.replaced == ()
     (arm,) = study(
         "[arms.x]\nengine-set.a = 1\nengine-set.b.c = 2", {"engine_set": {"b": {"d": 3}}, "ray_address": "auto"}

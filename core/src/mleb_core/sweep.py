@@ -179,23 +179,37 @@ def run_sweep(
 def report_sweep(study: Study, output: Path) -> tuple[StudyReport, dict[str, ReportWithFigures]]:
     """Bring the arms of a study together as they stand, and write OUTPUT/<study>/report.json and report.md.
 
+    The files hold all arms that were begun, also those that this call was not asked for.
+
+    Returns:
+        The report and the groups of the arms that were asked for.
+
     Raises:
         RunGroupError: an arm's group is damaged, or a report cannot be written.
     """
     layout = StudyLayout(output / study.name)
-    groups: dict[str, ReportWithFigures] = {}
-    for arm in study.arms:
-        if (directory := layout.arm(arm.name)).is_dir():
-            groups[arm.name] = with_figures(group_report(*collect_group(directory), directory=directory), directory)[0]
-    missing = tuple(arm.name for arm in study.arms if arm.name not in groups)
-    report = study_report(study.name, study.title, groups, baseline=study.baseline, not_begun=missing)
-    if groups:
+    asked = [arm.name for arm in study.arms]
+    found: dict[str, ReportWithFigures] = {}
+    for name in (*asked, *study.left_out):
+        if (directory := layout.arm(name)).is_dir():
+            # An arm that was not asked for, and is damaged, keeps no other from being told of.
+            with contextlib.nullcontext() if name in asked else contextlib.suppress(MlebError):
+                report = group_report(*collect_group(directory), directory=directory)
+                found[name] = with_figures(report, directory)[0]
+
+    def of(names: list[str]) -> StudyReport:
+        groups = {name: found[name] for name in names if name in found}
+        missing = tuple(name for name in names if name not in found)
+        return study_report(study.name, study.title, groups, baseline=study.baseline, not_begun=missing)
+
+    if found:
         try:
-            write_whole(layout.report_json, to_json(report))
-            write_whole(layout.report_markdown, study_markdown(report))
+            whole = of([*asked, *study.left_out])
+            write_whole(layout.report_json, to_json(whole))
+            write_whole(layout.report_markdown, study_markdown(whole))
         except OSError as error:
             raise RunGroupError(f"{error.filename or layout.root}: cannot be written: {error.strerror}") from error
-    return report, groups
+    return of(asked), {name: found[name] for name in asked if name in found}
 
 
 def _ready(arm: Arm, study: Study, registry: Registry, data_dir: Path, output: Path) -> _Ready:

@@ -337,8 +337,7 @@ def read_study(path: Path, over: ArmOptions | None = None, only: tuple[str, ...]
         if wanted not in arms:
             raise UnknownIdError("arm", wanted, arms)
     kept = tuple(arm for arm in arms.values() if not only or arm.name in only)
-    baseline = file.baseline if file.baseline in {arm.name for arm in kept} else None
-    return Study(name, file.title, kept, baseline, tuple(arm for arm in arms if only and arm not in only))
+    return Study(name, file.title, kept, file.baseline, tuple(arm for arm in arms if only and arm not in only))
 
 
 def options_given(values: Mapping[str, Any]) -> ArmOptions:
