@@ -269,3 +269,26 @@ def test_data_that_would_be_seen_is_refused(runner: Any, make_job: Any, tiny: Co
     finally:
         shutil.rmtree(place)
     shutil.rmtree(make_job("pass").layout.group.places)
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers of system calls are this machine's")
+def test_it_gets_no_key_that_the_kernel_holds_for_the_harness_session(runner: Any, make_job: Any) -> None:
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    name = f"mleb-test-{os.getpid()}".encode()
+    key = libc.syscall(248, b"user", name, b"secret", 6, -3)  # add_key to the session's keyring
+    if key < 0:
+        pytest.skip("the kernel keeps no keys here")
+    try:
+        assert libc.syscall(250, 10, -3, b"user", name, 0) == key  # KEYCTL_SEARCH
+        code = f"""
+import ctypes
+libc = ctypes.CDLL(None)
+print(libc.syscall(250, 10, -3, b"user", {name!r}, 0), libc.syscall(250, 11, {key}, ctypes.create_string_buffer(9), 9))
+"""
+        outcome, log = ran(runner, make_job(code))
+    finally:
+        libc.syscall(250, 21, key)  # KEYCTL_INVALIDATE
+    assert outcome.status is RunStatus.FINISHED, log
+    assert log.split() == ["-1", "-1"]
