@@ -169,6 +169,16 @@ def test_files_that_are_too_large_or_unreadable_are_refused(folder, monkeypatch)
             launch(settings=settings)
 
 
+def test_files_that_hold_keys_stay_where_they_are(folder):
+    (folder / ".env").write_text("OPENAI_API_KEY=sk-secret-0123456789")
+    (folder / "lib" / ".env.local").write_text("OPENAI_API_KEY=sk-secret-0123456789")
+    (folder / "link").symlink_to(".env")
+    (folder / "again.sh").symlink_to("run.sh")
+    given = launch(settings={"command": "./run.sh", "files": str(folder)}).files
+    assert set(given) == {"run.sh", "again.sh", "lib/hand_in.sh"}
+    assert launch(settings={"command": "cat .env", "files": str(folder / ".env")}).files == {}
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [

@@ -64,7 +64,7 @@ class Settings(BaseModel):
         return self
 
     def content(self) -> dict[str, bytes]:
-        """What is put into the home: bytes by relative path. Links are followed; caches, .git and .env are left out.
+        """What is put into the home: bytes by relative path. Links are followed; caches, .git and .env* are left out.
 
         Raises:
             ValueError: it is more than MOST_BYTES.
@@ -78,10 +78,16 @@ class Settings(BaseModel):
         found, size = {}, 0
         for path in paths:
             relative = path.relative_to(base)
-            if {".git", "__pycache__", ".env"} & set(relative.parts):  # .env holds keys, which agents never get
+            names = {*relative.parts, path.resolve().name}  # of a link, also the file behind it
+            if {".git", "__pycache__"} & names or any(_holds_keys(name) for name in names):
                 continue
             size += path.stat().st_size
             if size > MOST_BYTES:
                 raise ValueError(f"files: {root} holds more than {MOST_BYTES // 1024**2} MiB; put it into an image")
             found[relative.as_posix()] = path.read_bytes()
         return found
+
+
+def _holds_keys(name: str) -> bool:
+    """Whether a file of this name holds keys, which agents never get: .env, .env.local and the like."""
+    return name == ".env" or name.startswith(".env.")
