@@ -77,7 +77,7 @@ def test_findings_are_kept_and_stand_in_the_group_s_report(registry, group):
 def test_values_that_no_file_can_hold_cost_no_other_audit(registry, group):
     odd, thin = audit_runs(group.root, registry, names=["odd", "thin"])
     (half,) = odd.runs[0].findings
-    assert (half.evidence[0].file, half.evidence[0].values) == ("code/\\udcff.py", {"\\ud800": ["a\\udcff"]})
+    assert (half.evidence[0].file, half.evidence[0].values) == ("code/\\udcff.py", {"\\ud800": ["a\\udcff", "nan"]})
     assert odd.error is not None
     assert "PydanticSerializationError" in odd.error
     assert thin.error is None

@@ -1,5 +1,6 @@
 """What audits find, and the files that keep it: `GROUP_DIR/audits/<audit>.json`."""
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -21,9 +22,11 @@ def _one_line(text: str) -> str:
 
 
 def _cleaned(value: Any) -> Any:
-    """Values of an evidence with all their texts valid Unicode, as `Text` is."""
+    """Values of an evidence as JSON can hold them: texts as `Text` is, numbers that are none in words."""
     if isinstance(value, dict):
         return {utf8(name): _cleaned(part) for name, part in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     return [_cleaned(part) for part in value] if isinstance(value, list | tuple) else utf8(value)
 
 
