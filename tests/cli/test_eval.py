@@ -60,6 +60,13 @@ def test_agent_errors_are_results_and_no_failure_of_the_command(evaluate):
     assert "\x1b" not in result.stdout + result.stderr
 
 
+def test_who_runs_obfuscated_competitions_without_isolation_is_told_of_the_paths(evaluate):
+    for arguments, told in ((["--obfuscate"], True), ([], False)):
+        result = evaluate("-p", "dummy", "-c", TITANIC, *arguments)
+        assert result.returncode == 0, result.stderr
+        assert ("paths of runner local name the competitions" in result.stderr) is told
+
+
 def test_a_sandbox_failure_fails_the_command_and_tells_how_to_go_on(evaluate, tmp_path):
     result = evaluate("-p", "clitest", "-c", TITANIC, "--runner", "clitest-broken", "--retries", "1", "--json")
     assert result.returncode == 1
