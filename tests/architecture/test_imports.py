@@ -12,9 +12,9 @@ PLUGINS = {path.name: path for path in REPOSITORY.glob("plugins/*/*/src/*") if (
 # From the ground up: a module may import modules of lower floors and of its own, never of higher ones.
 FLOORS = [
     ["errors", "terms", "units"],
-    ["leaderboard", "layout", "agent", "environments", "run_code", "scaffolding"],
+    ["leaderboard", "layout", "agent", "environments", "scaffolding"],
     ["prepare.recipe", "competition_spec", "competition"],
-    ["run", "grading.protocol", "sweep_models", "temporary"],
+    ["run", "run_code", "grading.protocol", "sweep_models", "temporary"],
     ["audits.findings"],
     ["ledger"],
     ["gateway"],
