@@ -155,7 +155,9 @@ def test_a_base_that_is_not_here(mleb, docker_engine):
 
 @pytest.mark.parametrize("command", [("image", "build"), ("image", "list"), ("image", "prune"), ("clean",)])
 def test_without_an_engine_there_is_one_line(mleb, tmp_path, command):
-    result = mleb(*command, env={"DOCKER_HOST": f"unix://{tmp_path}/docker.sock"})
+    (tmp_path / "tmp").mkdir()  # in the machine's own, `mleb clean` may find something to remove
+    env = {"DOCKER_HOST": f"unix://{tmp_path}/docker.sock", "TMPDIR": str(tmp_path / "tmp")}
+    result = mleb(*command, env=env)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.count("\n") == 1
     assert "no Docker engine answers; run `sudo systemctl start docker`" in result.stderr

@@ -58,6 +58,8 @@ def sweep(server: ModelServer, root: Path, study: str, *arguments: str) -> "subp
     """Run `mleb sweep` on a study of the paper, without GPUs."""
     keys = {"OPENAI_BASE_URL": f"{server.url}/v1", "OPENAI_API_KEY": "sk-scripted-0123456789"}
     env = {name: value for name, value in os.environ.items() if not name.startswith("MLEB_")} | keys
+    # A home of its own, but the Pythons of this machine.
+    pyenv = os.environ.get("PYENV_ROOT") or str(Path("~/.pyenv").expanduser())
     places = ("-d", root / "data", "-o", root / "runs")
     return subprocess.run(
         [
@@ -73,7 +75,7 @@ def sweep(server: ModelServer, root: Path, study: str, *arguments: str) -> "subp
         capture_output=True,
         text=True,
         cwd=root,
-        env={**env, "MLEB_CACHE_DIR": str(cache_dir()), "HOME": str(root)},
+        env={**env, "MLEB_CACHE_DIR": str(cache_dir()), "HOME": str(root), "PYENV_ROOT": pyenv},
         timeout=900,
         check=False,
     )

@@ -129,10 +129,13 @@ def main(arguments: list[str]) -> int:
 
 
 def _read(lines: "queue.SimpleQueue[bytes | None]") -> None:
-    ended = False
-    for line in sys.stdin.buffer:
-        ended = ended or b'"end"' in line[:8]
-        lines.put(line)
+    # Not by sys.stdin: a thread that waits in its buffer while the process ends makes Python abort.
+    ended, rest = False, b""
+    while not ended and (read := os.read(0, 1 << 16)):
+        *whole, rest = (rest + read).split(b"\n")
+        for line in whole:
+            ended = ended or b'"end"' in line[:8]
+            lines.put(line)
     lines.put(None)
     if not ended:  # the harness was killed: nobody is there to end this process, should the session hang
         timer = threading.Timer(ORPHAN_S, os._exit, (3,))
