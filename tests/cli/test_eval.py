@@ -60,11 +60,18 @@ def test_agent_errors_are_results_and_no_failure_of_the_command(evaluate):
     assert "\x1b" not in result.stdout + result.stderr
 
 
-def test_who_runs_obfuscated_competitions_without_isolation_is_told_of_the_paths(evaluate):
-    for arguments, told in ((["--obfuscate"], True), ([], False)):
-        result = evaluate("-p", "dummy", "-c", TITANIC, *arguments)
+def test_nothing_that_an_agent_is_told_names_an_obfuscated_competition(evaluate, tmp_path):
+    looks = 'env; pwd -P; ls -lR "$HOME"; cat "$MLEB_INSTRUCTIONS"'
+    command = looks + '; cp "$MLEB_DATA/sample_submission.csv" "$MLEB_SUBMISSION/submission.csv"'
+    for arguments, named in ((["--obfuscate"], False), ([], True)):
+        output = tmp_path / str(named)
+        result = evaluate("-p", "command", "-c", TITANIC, "--set", f"command={command}", "-o", output, *arguments)
         assert result.returncode == 0, result.stderr
-        assert ("paths of runner local name the competitions" in result.stderr) is told
+        (log,) = output.glob("*/*/*/0/agent.log")
+        assert (TITANIC in log.read_text()) is named
+        (group,) = output.iterdir()
+        assert not (group / ".places").exists() and not (log.parent / "work").exists()
+        assert (log.parent / "submission" / "submission.csv").is_file()
 
 
 def test_a_sandbox_failure_fails_the_command_and_tells_how_to_go_on(evaluate, tmp_path):

@@ -73,17 +73,20 @@ class LocalRunner:
             if stop.is_set():
                 return Outcome(status=RunStatus.INTERRUPTED, cause=Cause.CANCELLED, message="stopped before it started")
             layout.work.mkdir(mode=0o700)
-            instructions = fill_in(job.instructions, workspace.agent_paths(layout))
-            workspace.make_workspace(layout, job.public, job.description, instructions, spare=job.spare)
+            place = workspace.make_place(layout, apart=job.obfuscated)
+            # Before anything is in it, so that whoever comes after a harness that dies finds it.
+            write_json(layout.work_record, _place_facts(place), durable=False)
+            instructions = fill_in(job.instructions, workspace.agent_paths(place))
+            workspace.make_workspace(place, job.public, job.description, instructions, spare=job.spare)
             if job.channel is not None:
-                workspace.put_checker(layout)
-            tmp = workspace.make_temporary(layout)
+                workspace.put_checker(place)
+            tmp = workspace.make_temporary(place)
         except OSError as error:
             raise _broken("the agent's place cannot be made", error, layout.root) from error
         try:
-            return _run_in_place(job, layout, tmp, stop)
+            return _run_in_place(job, layout, place, tmp, stop)
         finally:
-            workspace.remove_temporary(layout)
+            workspace.remove_temporary(place)
 
 
 def kill_at_once() -> None:
@@ -103,14 +106,17 @@ def clear_leftovers(layout: RunLayout) -> None:
         SandboxError: a process cannot be killed.
         OSError: something cannot be removed.
     """
+    place = layout
     with contextlib.suppress(ValueError, KeyError, TypeError):  # none, or one that was spoilt
+        place = workspace.place_of(layout, json.loads(_read_record(layout.work_record))["place"])
+    with contextlib.suppress(ValueError, KeyError, TypeError):
         record = json.loads(_read_record(layout.work_record))
         if (old := RunProcesses.from_record(record)) is not None:
             old.kill()
         if layout.log.is_file():
             AgentLog(layout.log, max(0, int(record["log_limit"])), int(record["log_start"])).close()
-    workspace.remove_temporary(layout)
-    for path in (layout.work, layout.submission_dir, layout.code, layout.logs, layout.snapshots, layout.resources):
+    workspace.remove_place(layout, place)
+    for path in (layout.submission_dir, layout.code, layout.logs, layout.snapshots, layout.resources):
         remove_tree(path)
 
 
@@ -126,10 +132,14 @@ def _read_record(path: Path) -> bytes:
         os.close(fd)
 
 
-def _run_in_place(job: Job, layout: RunLayout, tmp: Path, stop: Stop) -> Outcome:
+def _place_facts(place: RunLayout) -> dict[str, str]:
+    return {"place": str(place.root)}
+
+
+def _run_in_place(job: Job, layout: RunLayout, place: RunLayout, tmp: Path, stop: Stop) -> Outcome:
     """Run the agent in the place made for it, collect, and remove the place."""
     processes = RunProcesses()
-    paths = workspace.agent_paths(layout)
+    paths = workspace.agent_paths(place)
     launch = launch_for(job, paths, python_for(job.scaffold, job.settings))
     own_gpus = {"CUDA_VISIBLE_DEVICES": ",".join(job.gpus)} if job.gpus else {}
     services = job.channel.environment(job.channel.url) if job.channel is not None else {}
@@ -139,16 +149,16 @@ def _run_in_place(job: Job, layout: RunLayout, tmp: Path, stop: Stop) -> Outcome
     )
     recorder = ResourceRecorder(layout, processes_reader(processes, job.limits.memory_bytes), gpus=job.gpus)
     try:
-        wrong = workspace.put_files(layout.work_home, launch.files)
+        wrong = workspace.put_files(place.work_home, launch.files)
         log = AgentLog(layout.log, job.limits.log_bytes)
-        parts = layout.work_submission.relative_to(layout.root).parts
-        snapshots = Snapshots(layout, layout.root, parts, max_bytes=job.limits.collect_bytes)
+        parts = place.work_submission.relative_to(place.root).parts
+        snapshots = Snapshots(layout, place.root, parts, max_bytes=job.limits.collect_bytes)
     except OSError as error:
         raise _broken("the agent's place cannot be made", error, layout.root) from error
 
     def write_record() -> None:
         details = {"log_start": log.start, "log_limit": job.limits.log_bytes}
-        write_json(layout.work_record, processes.record | details, durable=False)
+        write_json(layout.work_record, processes.record | _place_facts(place) | details, durable=False)
 
     try:
         # Around the start, so that nothing that fails here leaves a process behind that nobody watches.
@@ -156,7 +166,7 @@ def _run_in_place(job: Job, layout: RunLayout, tmp: Path, stop: Stop) -> Outcome
             try:
                 # Before the start, so that no instant is left at which a dead harness's processes cannot be found.
                 write_record()
-                process = None if wrong else _start(launch, env, layout.work_home, log)
+                process = None if wrong else _start(launch, env, place.work_home, log)
             except _CannotStartError as error:
                 wrong, process = str(error), None
             if process is None:
@@ -174,7 +184,7 @@ def _run_in_place(job: Job, layout: RunLayout, tmp: Path, stop: Stop) -> Outcome
         log.close()
         raise
     try:
-        return _collected(job, layout, outcome, log)
+        return _collected(job, layout, place, outcome, log)
     except OSError as error:
         raise _broken("what the agent left cannot be collected", error, layout.root) from error
 
@@ -267,24 +277,24 @@ def _exit_message(exit_code: int) -> str:
     return f"killed by {name}" + ("; the machine may be out of memory" if name == "SIGKILL" else "")
 
 
-def _collected(job: Job, layout: RunLayout, outcome: Outcome, log: AgentLog) -> Outcome:
+def _collected(job: Job, layout: RunLayout, place: RunLayout, outcome: Outcome, log: AgentLog) -> Outcome:
     """Finish the log, collect what the agent left, remove its place."""
     collector = Collector(job.limits.collect_bytes)
     if complaint := log.close():
         collector.refuse(*complaint)
     for source, target, first in (
-        (layout.work_submission, layout.submission_dir, layout.submission.name),
-        (layout.work_code, layout.code, None),
-        (layout.work_logs, layout.logs, None),
+        (place.work_submission, layout.submission_dir, layout.submission.name),
+        (place.work_code, layout.code, None),
+        (place.work_logs, layout.logs, None),
     ):
         # The agent could have made one of these itself.
         remove_tree(target)
-        collector.collect(layout.root, source.relative_to(layout.root).parts, target, first)
+        collector.collect(place.root, source.relative_to(place.root).parts, target, first)
     collector.finish()
     if job.spare is not None:
-        keep_data(job.public, layout.root, layout.work_data.relative_to(layout.root), job.spare)
+        keep_data(job.public, place.root, place.work_data.relative_to(place.root), job.spare)
     try:
-        remove_tree(layout.work)
+        workspace.remove_place(layout, place)
     except OSError as error:
         collector.refuse(layout.work.name, f"cannot be removed: {error.strerror}")
     return outcome.model_copy(update={"refused": collector.refused})

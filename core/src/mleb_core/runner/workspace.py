@@ -3,6 +3,8 @@
 import contextlib
 import hashlib
 import os
+import re
+import secrets
 import shlex
 import sys
 import tempfile
@@ -13,19 +15,24 @@ from mleb_core.agent import AgentPaths
 from mleb_core.layout import RunLayout
 from mleb_core.run import Limits, RunKey
 from mleb_core.runner.public_data import give_data
+from mleb_core.runner.remove import remove_tree
 
 __all__ = [
     "agent_paths",
     "environment",
+    "make_place",
     "make_temporary",
     "make_workspace",
+    "place_of",
     "put_checker",
     "put_files",
+    "remove_place",
     "remove_temporary",
 ]
 
 _PASSED = ("PATH", "LANG", "TZ")
 _SOCKET_ROOM = 60
+_PLACE = re.compile("[0-9a-f]{16}")
 
 
 def agent_paths(layout: RunLayout) -> AgentPaths:
@@ -39,6 +46,54 @@ def agent_paths(layout: RunLayout) -> AgentPaths:
         instructions=PurePosixPath(layout.work_instructions),
         validate=PurePosixPath(layout.work_validate),
     )
+
+
+def make_place(layout: RunLayout, *, apart: bool) -> RunLayout:
+    """Where an agent works: in the run's own directory, whose `work` is there, or in a place apart with a neutral path.
+
+    Args:
+        layout: the run's directory. Its path names the competition.
+        apart: for agents that are not to be told which competition it is.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if not apart:
+        return layout
+    place = RunLayout(layout.group.places / secrets.token_hex(8))
+    while True:
+        place.root.parent.mkdir(mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # the last run but this one has just removed what it left empty
+            place.root.mkdir(mode=0o700)
+            place.work.mkdir(mode=0o700)
+            return place
+
+
+def place_of(layout: RunLayout, root: object) -> RunLayout:
+    """A place that a record names. The agent could have written the record: only a place of the group is one.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if root == str(layout.root):
+        return layout
+    if isinstance(root, str) and Path(root).parent == layout.group.places and _PLACE.fullmatch(Path(root).name):
+        return RunLayout(Path(root))
+    raise ValueError("not a place of this run")
+
+
+def remove_place(layout: RunLayout, place: RunLayout) -> None:
+    """Remove what `make_place` made and all that is in it, and the run's own `work`.
+
+    Raises:
+        OSError: something cannot be removed.
+    """
+    remove_temporary(place)
+    if place != layout:
+        remove_tree(place.root)
+        with contextlib.suppress(OSError):  # other runs have theirs there
+            place.root.parent.rmdir()
+    remove_tree(layout.work)
 
 
 def make_workspace(
