@@ -158,6 +158,8 @@ def carry_out(
             if whole and keys and not all(vars(runner.isolation).values()):
                 gaps = ", ".join(name for name, kept in vars(runner.isolation).items() if not kept)
                 notice(f"runner {runner.id} does not isolate agents ({gaps}); use it for code that you trust")
+                if group.terms.obfuscated and not runner.isolation.files:
+                    notice(f"runner {runner.id}: links to large data on another file system name the competition")
             if keys and not runner.isolation.files and not elsewhere:
                 for agent in dict.fromkeys(key.agent for key in keys):  # now, so that no run's time goes by meanwhile
                     python_for(registry.scaffold(agent)[0], group.settings, notice)
