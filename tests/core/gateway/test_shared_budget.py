@@ -53,7 +53,7 @@ def two(serve, tmp_path):
 
             def ask(second):
                 url, key = (other.url, token) if second else (at.gateway.url, at.token)
-                body = {"model": "mleb-model", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 50}
+                body = {"model": "mleb-model", "messages": [{"role": "user", "content": "hi " * 100}], "max_tokens": 40}
                 with httpx2.Client(timeout=60) as client:
                     headers = {"authorization": f"Bearer {key}"}
                     return client.post(f"{url}/v1/chat/completions", json=body, headers=headers)
@@ -79,6 +79,7 @@ def test_model_calls_of_both_together_are_as_many_as_the_budget_says(two):
 
 
 def test_tokens_of_both_are_passed_by_no_more_than_one_reply(two):
+    # A request is estimated at more than the 100 tokens of its reply: an estimate below would let more of them pass.
     shared, _, ask = two(lambda _: Reply("x", input_tokens=60, output_tokens=40, delay_s=0.01), Budget(tokens=1950))
     assert [reply.status_code for reply in answers(ask, 40)].count(200) == 20
     assert shared.used.tokens == 2000
@@ -100,6 +101,16 @@ def test_what_an_idle_gateway_held_is_free_for_another():
     shared.give_back("one", Amount(tokens=100))
     assert shared.lease("two", Amount(), Amount(tokens=200), alone=True).granted.tokens >= 200
     assert shared.used == Amount(tokens=300)
+
+
+def test_two_that_wait_for_what_the_other_does_not_use_do_not_wait_for_ever():
+    shared = SharedBudget(Budget(tokens=100))
+    assert shared.lease("one", Amount(), Amount(tokens=10), alone=True).granted.tokens > 10
+    assert shared.lease("two", Amount(), Amount(tokens=1), alone=True).granted.tokens > 5
+    first = shared.lease("one", Amount(tokens=10), Amount(tokens=100), alone=True)
+    second = shared.lease("two", Amount(tokens=5), Amount(tokens=95), alone=True)
+    assert first.wait and first.granted.tokens == 10
+    assert second.granted.tokens == 95
 
 
 def test_what_a_lost_gateway_used_is_counted_and_what_it_held_is_free():

@@ -81,7 +81,7 @@ class Bank(Protocol):
             holder: the gateway's name.
             used: by it so far.
             need: what it wants to have in all, `used` included.
-            alone: whether nothing else of it is under way.
+            alone: whether nothing else of it is under way; what it held beyond `used` is given back then.
         """
         ...
 
@@ -110,6 +110,9 @@ class SharedBudget:
     def lease(self, holder: str, used: Amount, need: Amount, *, alone: bool) -> Answer:
         """See `Bank.lease`."""
         granted = self._holders.get(holder, (NOTHING, NOTHING))[1].at_least(used)
+        if alone:
+            # What it held and did not use is free again: two that each wait for the other's rest would wait for ever.
+            granted = used
         self._holders[holder] = (used, granted)
         spent = self.used
         meter = Meter("the run group", self.budget)
@@ -183,7 +186,7 @@ class SharedMeter(Meter):
         return False
 
     def settled(self) -> None:
-        """A request has ended."""
+        """A request has ended, or what was asked for is there."""
         if not self.holds and self._returning is None:
             self._returning = asyncio.get_running_loop().create_task(self._return())
 
@@ -207,12 +210,13 @@ class SharedMeter(Meter):
         self._asking = None
         if self._till is not None:
             self._till.wake()
+        self.settled()  # who asked may have gone away meanwhile
 
     async def _return(self) -> None:
         await asyncio.sleep(IDLE_S)
         task, self._returning = self._returning, None
         if self.holds or self._asking is not None:
-            return
+            return  # the end of either calls `settled`
         self._asking = task  # no request passes meanwhile: what it were granted would be given back
         used = self._granted = self._used()
         with contextlib.suppress(Exception):  # as above
