@@ -270,7 +270,8 @@ def test_a_control_group_is_read(control_group):
         for read in readers:
             usage = read()
             assert usage.cpu_s >= 0.29
-            assert 60 << 20 < usage.memory_bytes < 200 << 20
+            # Less than 60 MiB may be told: the kernel adds up what each processor counts in batches.
+            assert 56 << 20 < usage.memory_bytes < 200 << 20
         process.stdin.close()
 
 
