@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from mleb_core.competition import Competition
+from mleb_core.layout import CompetitionData
+from mleb_core.prepare import prepare
 
 FACTS = """
 id = "{id}"
@@ -101,3 +103,13 @@ def raw(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "train.csv").write_text(TABLE)
     return folder
+
+
+@pytest.fixture
+def made(make_competition: MakeCompetition, raw: Path, tmp_path: Path) -> Callable[[str], CompetitionData]:
+    """Prepare the toy competition with a recipe; gives its data."""
+
+    def make(recipe: str) -> CompetitionData:
+        return prepare(make_competition(recipe), tmp_path / "data", raw_dir=raw, force=True)
+
+    return make

@@ -1,5 +1,4 @@
-# ruff: noqa: E501
-"""The declared recipe: each key against what it must write, and what is wrong with a recipe or its data."""
+"""The declared recipe: each key against what it must write."""
 
 import io
 import zipfile
@@ -8,39 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from recipes import BASE, write
 
-from mleb_core.errors import CompetitionError, MlebError, PreparationError
-from mleb_core.prepare import prepare
-
-BASE = """
-[prepare.tables]
-train = "train.csv"
-
-[prepare.split]
-table = "train"
-test_size = 0.25
-
-[[prepare.write]]
-file = "private/answers.csv"
-rows = "test"
-columns = ["id", "target"]
-
-[[prepare.write]]
-file = "public/sample_submission.csv"
-rows = "test"
-columns = ["id", "target"]
-fill = { target = 0 }
-"""
-
-
-@pytest.fixture
-def made(make_competition, raw, tmp_path):
-    """Prepare the toy competition with a recipe; gives its data."""
-
-    def make(recipe: str):
-        return prepare(make_competition(recipe), tmp_path / "data", raw_dir=raw, force=True)
-
-    return make
+from mleb_core.errors import PreparationError
 
 
 def frame(raw: Path) -> pd.DataFrame:
@@ -50,10 +19,6 @@ def frame(raw: Path) -> pd.DataFrame:
 def order(n: int, test: int) -> tuple[list[int], list[int]]:
     rows = np.random.RandomState(0).permutation(n).tolist()
     return rows[test:], rows[:test]
-
-
-def write(text: str, file: str = "public/out.csv") -> str:
-    return f'\n[[prepare.write]]\nfile = "{file}"\n{text}\n'
 
 
 def test_rows_in_the_order_of_the_split(made, raw):
@@ -279,152 +244,3 @@ def test_dropped_rows_and_added_columns(made, raw):
 
 
 COPY = '\n[[prepare.copy]]\nfrom = "{x}"\nto = "public/x"\nrows = "test"\n'
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("test_size = 0.25", "", "prepare.split: `test_size` or `train_size` is needed"),
-        ("test_size = 0.25", "test_size = 1.5", "prepare.split: a size is a share between 0 and 1 or a whole count"),
-        ("test_size = 0.25", 'test_size = 0.25\nmethod = "grouped"', 'method = "grouped" needs `column`'),
-        ("test_size = 0.25", 'test_size = 0.25\ncolumn = "x"', 'method = "random" takes no `column`'),
-        ("test_size = 0.25", 'test_size = 0.25\norder = "sorted"', 'order = "sorted" and `sort_by` go together'),
-        ("test_size = 0.25", 'test_size = 0.25\nkey = "{group}_*"', '`key` goes with method = "grouped"'),
-        ("test_size = 0.25", "test_sise = 0.25", "prepare.split.test_sise: Extra inputs are not permitted"),
-        ('table = "train"', 'table = "trian"', "no table 'trian'; known: train"),
-        ('"public/sample_submission.csv"', '"sample_submission.csv"', "expected a path under public/ or private/"),
-        ('"public/sample_submission.csv"', '"public/../x.csv"', "expected a path under public/ or private/"),
-        ('"public/sample_submission.csv"', '"private/answers.csv"', "private/answers.csv is written twice"),
-        ('"public/sample_submission.csv"', '"public/x.parquet"', "expected a .csv, .tsv"),
-        ("fill = ", 'hide = ["x"]\nfill = ', "`columns` and `hide` exclude each other"),
-        ("fill = ", 'match = "x"\nfill = ', "match: goes with tables that are not split"),
-        ('"train.csv"', "{ }", "expected either `file` or `files`"),
-    ],
-)
-def test_wrong_recipes_name_the_key(make_competition, old, new, message):
-    assert old in BASE
-    competition = make_competition(BASE.replace(old, new))
-    with pytest.raises(CompetitionError) as caught:
-        _ = competition.spec
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda raw: (raw / "train.csv").unlink(), r"train.csv is missing in the raw data .*, which holds nothing"),
-        (lambda raw: (raw / "train.csv").write_text(""), "train.csv is empty"),
-        (lambda raw: (raw / "train.csv").write_text("id,x\n1,2\n3,4\n"), "table 'train' has no column 'target'"),
-        (lambda raw: (raw / "train.csv").write_text("id,target\n1,2\n"), "table 'train': 1 rows cannot be split"),
-        (lambda raw: (raw / "train.csv").write_bytes(b"\x80\x81"), "is not utf-8"),
-    ],
-)
-def test_wrong_data_is_one_line(made, raw, change, message):
-    change(raw)
-    with pytest.raises(PreparationError, match=message) as caught:
-        made(BASE)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("extra", "message"),
-    [
-        ('[[prepare.copy]]\nfrom = "no.txt"\nto = "public/no.txt"', "no.txt is missing in the raw data"),
-        ('[[prepare.copy]]\nfrom = "img/{id}.png"\nto = "public/{id}"\nrows = "test"', r"img/\d+.png is missing in the raw"),
-        ('[[prepare.copy]]\nfrom = "no/"\nto = "public/no/"', "no is missing in the raw data"),
-        ('[[prepare.copy]]\nfrom = "*.png"\nto = "public/"', r"no file fits '\*.png' in the raw data"),
-        ('[[prepare.copy]]\nfrom = "a.zip!x"\nto = "public/x"', "a.zip is missing; an archive is expected"),
-        ('[[prepare.copy]]\nfrom = "bad.zip!x"\nto = "public/x"', "bad.zip is broken or cut short .*; get it again"),
-        ('[[prepare.copy]]\nfrom = "{no}"\nto = "public/x"\nrows = "test"', "has no column 'no'"),
-        ('[[prepare.copy]]\nfrom = "train.csv"\nto = "public/x"\nrows = "all"\n'
-         '[[prepare.copy]]\nfrom = "train.csv"\nto = "public/x"', "x is made twice"),
-        ('[[prepare.copy]]\nfrom = "train.csv"\nto = "public/{up}"\nrows = "all"', "leaves the prepared data"),
-        (write('rows = "test"\ncolumns = ["nope"]'), "public/out.csv: table 'train' has no column 'nope'; it has: id, "),
-        (write('rows = "test"\nfill = { a = "{gap}" }\nhide = ["gap"]\nsort_by = ["no"]'), "has no column 'no'"),
-        ('[[prepare.copy]]\nfrom = "train.csv"\nto = "public/{gap}"\nrows = "all"', "column 'gap' of table 'train' is empty in row 1"),
-        ('[[prepare.copy]]\nfrom = "train.csv"\nto = "public/{id!r}"\nrows = "all"', "expected columns in braces"),
-        ('[[prepare.archive]]\nfile = "public/x.zip"\nfrom = "no"\nrows = "test"', "no is missing; a file is expected"),
-    ],
-)  # fmt: skip
-def test_wrong_parts_are_one_line(made, raw, extra, message):
-    (raw / "train.csv").write_text("id,target,up,gap\n" + "".join(f"{i},0,../../x{i},\n" for i in range(8)))
-    (raw / "bad.zip").write_bytes(b"PK\x03\x04 no zip")
-    with pytest.raises(MlebError, match=message) as caught:
-        made(BASE + "\n" + extra)
-    assert "\n" not in str(caught.value)
-
-
-def test_published_cases_come_out_byte_for_byte(shared, make_competition, tmp_path):
-    """Real recipes of the plain kind, held against golden cases."""
-    import hashlib
-    import json
-
-    golden = {
-        "us-patent-phrase-to-phrase-matching": ("id", "score", 0, BASE_GOLDEN),
-        "spaceship-titanic": ("PassengerId", "Transported", "false", BASE_GOLDEN),
-    }
-    for case, (key, target, fill, recipe) in golden.items():
-        folder = tmp_path / case
-        with zipfile.ZipFile(shared / "golden" / case / "raw.zip") as archive:
-            archive.extractall(folder)
-        text = recipe.format(key=key, target=target, fill=fill)
-        competition = make_competition(text, id=case, facts=GOLDEN_FACTS.replace("KEY", key))
-        data = prepare(competition, tmp_path / "data", raw_dir=folder)
-        expected = json.loads((shared / "golden" / case / "expected.json").read_text())
-        for part in ("public", "private"):
-            found = {
-                p.relative_to(data.prepared / part).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
-                for p in (data.prepared / part).rglob("*")
-                if p.is_file() and p.name != "description.md"
-            }
-            assert found == expected[part]
-
-
-GOLDEN_FACTS = """
-id = "{id}"
-title = "Golden"
-category = "tabular"
-version = {version}
-[source]
-kind = "{kind}"
-[leaderboard]
-higher_is_better = true
-teams = 100
-gold = 0.9
-silver = 0.8
-bronze = 0.7
-median = 0.5
-[grading]
-grader = "accuracy"
-answers = "test.csv"
-id = ["KEY"]
-"""
-
-BASE_GOLDEN = """
-[prepare.tables]
-train = "train.csv"
-
-[prepare.split]
-table = "train"
-test_size = 0.1
-
-[[prepare.write]]
-file = "public/train.csv"
-rows = "train"
-
-[[prepare.write]]
-file = "public/test.csv"
-rows = "test"
-hide = ["{target}"]
-
-[[prepare.write]]
-file = "private/test.csv"
-rows = "test"
-
-[[prepare.write]]
-file = "public/sample_submission.csv"
-rows = "test"
-columns = ["{key}", "{target}"]
-fill = {{ {target} = {fill} }}
-"""
