@@ -27,6 +27,7 @@ from mleb_core.report.models import GroupReport
 from mleb_core.run import Run, RunGroup, RunKey
 from mleb_core.runner.protocol import Stop
 from mleb_core.runner.remove import remove_tree
+from mleb_core.runner.stock import Stock, stocked
 from mleb_core.services import Services
 
 __all__ = ["EvalRequest", "carry_out", "evaluate", "plan", "plan_resume", "resume"]
@@ -158,20 +159,23 @@ def carry_out(
             if whole and keys and not all(vars(runner.isolation).values()):
                 gaps = ", ".join(name for name, kept in vars(runner.isolation).items() if not kept)
                 notice(f"runner {runner.id} does not isolate agents ({gaps}); use it for code that you trust")
-                if group.terms.obfuscated and not runner.isolation.files:
-                    notice(f"runner {runner.id}: links to large data on another file system name the competition")
             if keys and not runner.isolation.files and not elsewhere:
                 for agent in dict.fromkeys(key.agent for key in keys):  # now, so that no run's time goes by meanwhile
                     python_for(registry.scaffold(agent)[0], group.settings, notice)
             if whole and keys:
                 observing.start()
-            told = _both(observing.changed, on_change)
+            stock = None
+            if getattr(runner, "takes_spares", False) and not elsewhere:
+                obfuscated = group.terms.obfuscated
+                stock = Stock(keys, Path(group.data_dir), layout, workers, neutral=obfuscated)
+            told = _both(observing.changed, _both(stock.changed, on_change) if stock else on_change)
             execute: Execute = Executor(group, layout, registry, pool, services, told)
             if elsewhere:
                 execute = Carrier(directory.absolute(), group, told)
             try:
-                for _ in engine.spread(keys, execute, workers=workers, stop=stop):
-                    pass
+                with stocked(stock):
+                    for _ in engine.spread(keys, execute, workers=workers, stop=stop):
+                        pass
             finally:
                 with contextlib.suppress(OSError):  # links only; the next harness tries again
                     remove_tree(layout.spares)

@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from mleb_core.run import RunStatus
 from mleb_core.runner import public_data
 from mleb_core.runner.local import LocalRunner
 from mleb_core.runner.protocol import Stop
-from mleb_core.runner.public_data import give_data, keep_data
+from mleb_core.runner.public_data import give_data, keep_data, lay_spare
 
 HOME = Path("work", "home", "data")
 
@@ -146,6 +147,52 @@ def test_data_that_was_prepared_anew_is_not_taken_from_an_old_tree(
     (public / "train.csv").rename(tmp_path / "old.csv")
     (public / "train.csv").write_text("other")
     given(public, root, tmp_path / "spare")
+
+
+def test_a_tree_that_lies_ready_is_taken(public: Path, root: Path, tmp_path: Path, linked: None) -> None:
+    spare = tmp_path / "runs" / "iris"
+    assert lay_spare(public, spare) and lay_spare(public, spare)
+    ready = {(tree / "images").stat().st_ino for tree in spare.iterdir()}
+    assert len(ready) == 2 and list(spare.parent.iterdir()) == [spare]
+    data = given(public, root, spare)
+    assert (data / "images").stat().st_ino in ready and len(list(spare.iterdir())) == 1
+
+
+@pytest.fixture
+def elsewhere(public: Path, tmp_path: Path) -> Iterator[Path]:
+    """The public data on another file system."""
+    if not os.access("/dev/shm", os.W_OK) or Path("/dev/shm").stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system at /dev/shm")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(shutil.copytree(public, f"{folder}/iris/public"))
+
+
+def test_data_of_another_file_system_is_linked_symbolically(elsewhere: Path, root: Path, linked: None) -> None:
+    give_data(elsewhere, root / HOME, "x")
+    assert (root / HOME / "train.csv").readlink() == elsewhere / "train.csv"
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_where_the_data_lies_is_hidden_by_copies_made_once(
+    elsewhere: Path, root: Path, tmp_path: Path, linked: None, shared: bool
+) -> None:
+    spare = tmp_path / "runs" / "iris" if shared else None
+    found = []
+    for number in range(2):
+        data = root / HOME.with_name(f"data{number}")
+        give_data(elsewhere, data, "x", spare=spare, neutral=True)
+        files = [path for path in sorted(data.rglob("*")) if path.is_file() and path.name != "description.md"]
+        assert [path.read_bytes() for path in files] == [
+            (elsewhere / path.relative_to(data)).read_bytes() for path in files
+        ]
+        assert len(files) == 4 and not any(path.is_symlink() for path in data.rglob("*"))
+        found.append([path.stat().st_ino for path in files])
+    assert (found[0] == found[1]) is shared
+    if spare is not None:
+        keep_data(elsewhere, root, HOME.with_name("data0"), spare)
+        assert lay_spare(elsewhere, spare, neutral=True)
+        give_data(elsewhere, root / HOME, "x", spare=spare, neutral=True)
+        assert list(spare.iterdir()) and len(list(spare.iterdir())) == 1
 
 
 def test_small_data_is_copied_and_not_kept(public: Path, root: Path, tmp_path: Path) -> None:

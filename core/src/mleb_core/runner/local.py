@@ -53,6 +53,7 @@ class LocalRunner:
     id = "local"
     summary = "a process on this machine; keeps time and memory, does not isolate"
     isolation = Isolation(files=False, network=False, memory=False, processes=False)
+    takes_spares = True
 
     def check(self, limits: Limits) -> None:
         """See `Runner.check`. An agent is told which GPUs are its own, and not kept from others."""
@@ -77,7 +78,9 @@ class LocalRunner:
             # Before anything is in it, so that whoever comes after a harness that dies finds it.
             write_json(layout.work_record, _place_facts(place), durable=False)
             instructions = fill_in(job.instructions, workspace.agent_paths(place))
-            workspace.make_workspace(place, job.public, job.description, instructions, spare=job.spare)
+            workspace.make_workspace(
+                place, job.public, job.description, instructions, spare=job.spare, neutral=job.obfuscated
+            )
             if job.channel is not None:
                 workspace.put_checker(place)
             tmp = workspace.make_temporary(place)

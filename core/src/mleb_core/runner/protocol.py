@@ -94,7 +94,8 @@ class Job:
     """Whether the user allows a scaffold that needs it a privileged container."""
     spare: Path | None = None
     """Directory on the file system of the runs where a runner may leave what later runs of the competition can use,
-    such as links to its data; removed at the end of the group. None: nowhere."""
+    such as links to its data; removed at the end of the group. Where a runner has the attribute `takes_spares` set,
+    trees of data lie there before the first runs begin. None: nowhere."""
     obfuscated: bool = False
     """Whether the agent is not to learn which competition it is: no path that it sees may name it. A runner that does
     not isolate files cannot keep it."""

@@ -4,7 +4,7 @@ Making a link for each of 1,800 files takes 35 ms, and removing them 10 ms. So a
 links to the next one, which takes it by a rename. That is safe because nothing of it is taken on trust: a tree is used
 again only if each of its entries is the very file (by inode) or a real directory that the public data has there, with
 nothing missing and nothing added, which is looked up when it is taken, in a place that is no former agent's any more.
-Reading two directories costs 3 ms for 1,800 files.
+Reading two directories costs 3 ms for 1,800 files. `stock` lays such trees before a group's first runs need them.
 """
 
 import contextlib
@@ -12,13 +12,14 @@ import os
 import secrets
 import shutil
 import stat
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mleb_core.errors import NotPreparedError
 from mleb_core.runner.remove import open_directory, remove_tree
 
-__all__ = ["COPIED_BYTES", "COPIED_FILES", "give_data", "keep_data"]
+__all__ = ["COPIED_BYTES", "COPIED_FILES", "give_data", "keep_data", "lay_spare"]
 
 COPIED_BYTES = 8 * 1024**2
 """Public data up to this size is copied for each agent, so that no agent can change it; larger data is linked."""
@@ -27,6 +28,7 @@ COPIED_FILES = 200
 
 _OWN = "description.md"
 """The file at the top that each agent gets for itself."""
+_BRINGING = threading.Lock()
 
 
 @dataclass
@@ -41,7 +43,9 @@ class Folder:
     """Directories by name."""
 
 
-def give_data(public: Path, target: Path, description: str, *, spare: Path | None = None) -> None:
+def give_data(
+    public: Path, target: Path, description: str, *, spare: Path | None = None, neutral: bool = False
+) -> None:
     """Give an agent the public data, with a description.md of its own.
 
     Directories are made anew and files stand in them as regular files, so that whatever walks the tree, such as
@@ -53,6 +57,8 @@ def give_data(public: Path, target: Path, description: str, *, spare: Path | Non
         target: made; its parent is there, and nobody else's to write.
         description: content of description.md.
         spare: where `keep_data` may have left a tree; None: nowhere.
+        neutral: nothing may lead to where the data lies, whose path names the competition: instead of linked
+            symbolically, it is copied, once for all runs that share `spare`.
 
     Raises:
         NotPreparedError: the public data is not there, or vanishes meanwhile.
@@ -65,8 +71,10 @@ def give_data(public: Path, target: Path, description: str, *, spare: Path | Non
         source = _listed(str(public))
         source.files.pop(_OWN, None)
         small = _is_small(str(public))
+        if not small and neutral and spare is not None and not _can_link(source, target.parent):
+            source = _brought(source, spare)
         if small or spare is None or not _take(source, target, spare):
-            _lay_out(source, target, copied=small)
+            _lay_out(source, target, copied=small, neutral=neutral)
     except FileNotFoundError as error:
         if not Path(os.fsdecode(error.filename or "")).is_relative_to(public):
             raise
@@ -96,6 +104,70 @@ def keep_data(public: Path, root: Path, relative: Path, spare: Path) -> None:
         if stat.S_ISDIR(os.stat(relative.name, dir_fd=parent, follow_symlinks=False).st_mode):
             spare.mkdir(parents=True, exist_ok=True)
             os.rename(relative.name, spare / secrets.token_hex(8), src_dir_fd=parent)
+
+
+def lay_spare(public: Path, spare: Path, *, neutral: bool = False) -> bool:
+    """Lay a tree for a run that is to come, as if a run had left it; nothing for small data, which is copied.
+
+    Args:
+        public: as for `give_data`.
+        spare: as for `give_data`; made if missing.
+        neutral: as for `give_data`.
+
+    Returns:
+        Whether there is one more.
+
+    Raises:
+        OSError: something is missing or cannot be made.
+    """
+    public = public.resolve()
+    if _is_small(str(public)):
+        return False
+    source = _listed(str(public))
+    source.files.pop(_OWN, None)
+    spare.mkdir(parents=True, exist_ok=True)
+    if neutral and not _can_link(source, spare):
+        source = _brought(source, spare)
+    _lay_whole(source, spare / secrets.token_hex(8), copied=False, neutral=neutral)
+    return True
+
+
+def _lay_whole(source: Folder, target: Path, *, copied: bool, neutral: bool = False) -> None:
+    """`_lay_out`, and only a whole tree is ever seen at `target`."""
+    draft = target.parent.with_name(f".{secrets.token_hex(8)}")
+    try:
+        _lay_out(source, draft, copied=copied, neutral=neutral)
+        draft.rename(target)
+    except BaseException:
+        remove_tree(draft)
+        raise
+
+
+def _brought(source: Folder, spare: Path) -> Folder:
+    """A copy of data on the file system of the runs, from which it can be linked; made once, by whoever comes first."""
+    copy = spare.with_name(f"{spare.name}.copy")
+    with _BRINGING:
+        if not copy.is_dir():
+            spare.parent.mkdir(parents=True, exist_ok=True)
+            _lay_whole(source, copy, copied=True)
+    return _listed(str(copy))
+
+
+def _can_link(source: Folder, folder: Path) -> bool:
+    """Whether the first file of a tree can be hard linked into a directory."""
+    while not source.files and source.folders:
+        source = next(iter(source.folders.values()))
+    trial = folder / f".{secrets.token_hex(8)}"
+    for name in source.files:
+        try:
+            os.link(f"{source.path}/{name}", trial)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            return False
+        trial.unlink()
+        break
+    return True
 
 
 def _take(source: Folder, target: Path, spare: Path) -> bool:
@@ -185,18 +257,18 @@ def _is_small(public: str) -> bool:
     return True
 
 
-def _lay_out(source: Folder, target: Path, *, copied: bool) -> None:
+def _lay_out(source: Folder, target: Path, *, copied: bool, neutral: bool = False) -> None:
     target.mkdir()
     if copied:
         for name in source.files:
             shutil.copyfile(f"{source.path}/{name}", f"{target}/{name}")
     else:
-        _link(source, target)
+        _link(source, target, neutral=neutral)
     for name, folder in source.folders.items():
-        _lay_out(folder, target / name, copied=copied)
+        _lay_out(folder, target / name, copied=copied, neutral=neutral)
 
 
-def _link(source: Folder, target: Path) -> None:
+def _link(source: Folder, target: Path, *, neutral: bool) -> None:
     # Relative to the two directories: looking up the whole way for each file takes longer than linking it.
     source_fd = os.open(source.path, os.O_RDONLY | os.O_DIRECTORY)
     target_fd = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
@@ -207,7 +279,10 @@ def _link(source: Folder, target: Path) -> None:
             except FileNotFoundError as error:
                 raise FileNotFoundError(error.errno, error.strerror, f"{source.path}/{name}") from error
             except OSError:  # another file system, too many links, somebody else's file
-                os.symlink(os.path.realpath(f"{source.path}/{name}"), name, dir_fd=target_fd)
+                if neutral:
+                    shutil.copyfile(f"{source.path}/{name}", f"{target}/{name}")
+                else:
+                    os.symlink(os.path.realpath(f"{source.path}/{name}"), name, dir_fd=target_fd)
     finally:
         os.close(source_fd)
         os.close(target_fd)

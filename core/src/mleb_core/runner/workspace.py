@@ -97,11 +97,17 @@ def remove_place(layout: RunLayout, place: RunLayout) -> None:
 
 
 def make_workspace(
-    layout: RunLayout, public: Path, description: str, instructions: str, *, spare: Path | None = None
+    layout: RunLayout,
+    public: Path,
+    description: str,
+    instructions: str,
+    *,
+    spare: Path | None = None,
+    neutral: bool = False,
 ) -> None:
     """Make an agent's home with data, instructions and places for what it leaves; `layout.work` is there, empty.
 
-    `spare` is where runs of the same competition leave data for one another, see `give_data`.
+    `spare` is where runs of the same competition leave data for one another, see `give_data`; `neutral` too.
 
     Raises:
         NotPreparedError: the public data is not there.
@@ -113,7 +119,7 @@ def make_workspace(
         path.mkdir()
     # Paths that are not UTF-8 stand in it byte for byte.
     layout.work_instructions.write_text(instructions, encoding="utf-8", errors="surrogateescape")
-    give_data(public, layout.work_data, description, spare=spare)
+    give_data(public, layout.work_data, description, spare=spare, neutral=neutral)
 
 
 def put_checker(layout: RunLayout) -> None:
