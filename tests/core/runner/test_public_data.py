@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -193,6 +194,22 @@ def test_where_the_data_lies_is_hidden_by_copies_made_once(
         assert lay_spare(elsewhere, spare, neutral=True)
         give_data(elsewhere, root / HOME, "x", spare=spare, neutral=True)
         assert list(spare.iterdir()) and len(list(spare.iterdir())) == 1
+
+
+def test_what_was_listed_before_is_listed_anew_once_a_directory_changes(
+    public: Path, root: Path, tmp_path: Path, linked: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(public_data, "_COARSE_NS", 0)  # as if the data were older than a moment
+    before = public_data._known(str(public))
+    assert public_data._known(str(public)) is before
+    (tmp_path / "other").write_bytes(b"other")
+    time.sleep(0.05)  # longer than a tick of the file system's clock
+    (tmp_path / "other").rename(public / "images" / "deep" / "b.bin")
+    given(public, root, tmp_path / "spare")
+    assert (root / HOME / "images" / "deep" / "b.bin").read_bytes() == b"other"
+    (public / "images" / "link").symlink_to(tmp_path / "other")
+    (tmp_path / "other").write_bytes(b"")
+    assert public_data._known(str(public)) is not public_data._known(str(public))  # what links lead to can change
 
 
 def test_small_data_is_copied_and_not_kept(public: Path, root: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import secrets
 import shutil
 import stat
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +30,7 @@ COPIED_FILES = 200
 _OWN = "description.md"
 """The file at the top that each agent gets for itself."""
 _BRINGING = threading.Lock()
+_COARSE_NS = 2_000_000_000
 
 
 @dataclass
@@ -41,6 +43,12 @@ class Folder:
     """Inodes by name; of a link's target, where it is one."""
     folders: dict[str, "Folder"] = field(default_factory=dict)
     """Directories by name."""
+    changed_ns: int | None = None
+    """When the directory last changed (ctime, which nobody sets back); None: that does not tell whether it did."""
+
+
+_LISTED: dict[str, Folder] = {}
+"""The tree that was listed last, by the path of its top."""
 
 
 def give_data(
@@ -68,8 +76,7 @@ def give_data(
     if not public.is_dir():
         raise NotPreparedError(f"{public} is not there; run `mleb prepare` for the competition")
     try:
-        source = _listed(str(public))
-        source.files.pop(_OWN, None)
+        source = _known(str(public))
         small = _is_small(str(public))
         if not small and neutral and spare is not None and not _can_link(source, target.parent):
             source = _brought(source, spare)
@@ -123,8 +130,7 @@ def lay_spare(public: Path, spare: Path, *, neutral: bool = False) -> bool:
     public = public.resolve()
     if _is_small(str(public)):
         return False
-    source = _listed(str(public))
-    source.files.pop(_OWN, None)
+    source = _known(str(public))
     spare.mkdir(parents=True, exist_ok=True)
     if neutral and not _can_link(source, spare):
         source = _brought(source, spare)
@@ -226,34 +232,61 @@ def _holds(source: Folder, fd: int) -> bool:
     return True
 
 
+def _known(path: str) -> Folder:
+    """The tree of public data but its description.md, as listed before where no directory has changed since."""
+    folder = _LISTED.get(path)
+    if folder is None or not _is_unchanged(folder):
+        folder = _listed(path)
+        folder.files.pop(_OWN, None)
+        _LISTED.clear()  # one is enough: runs of a competition follow each other
+        _LISTED[path] = folder
+    return folder
+
+
+def _is_unchanged(folder: Folder) -> bool:
+    if folder.changed_ns is None or Path(folder.path).lstat().st_ctime_ns != folder.changed_ns:
+        return False
+    return all(_is_unchanged(inner) for inner in folder.folders.values())
+
+
 def _listed(path: str) -> Folder:
     """A directory's tree; links are followed."""
+    before, plain = Path(path).lstat(), True
     folder = Folder(path)
     with os.scandir(path) as entries:
         for entry in entries:
+            if entry.is_symlink():
+                plain = False  # what it leads to can change, and the directory not
             if entry.is_dir():
                 folder.folders[entry.name] = _listed(entry.path)
             else:
                 folder.files[entry.name] = entry.stat().st_ino if entry.is_symlink() else entry.inode()
+    # The clock of a file system is coarse: what changed just now could change once more within the same tick.
+    if plain and time.time_ns() - before.st_ctime_ns > _COARSE_NS:
+        folder.changed_ns = before.st_ctime_ns
     return folder
 
 
 def _is_small(public: str) -> bool:
     """Whether public data, but for its description.md, is to be copied; looks no further than needed to know."""
-    found, size, folders = 0, 0, [public]
+    count, size, folders = 0, 0, [public]
     while folders:
         folder = folders.pop()
+        files: list[os.DirEntry[str]] = []
         with os.scandir(folder) as entries:
             for entry in entries:
                 if folder == public and entry.name == _OWN:
                     continue
-                found += 1
+                count += 1
+                if count > COPIED_FILES:
+                    return False
                 if entry.is_dir():
                     folders.append(entry.path)
                 else:
-                    size += entry.stat().st_size
-                if found > COPIED_FILES or size > COPIED_BYTES:
-                    return False
+                    files.append(entry)
+        size += sum(entry.stat().st_size for entry in files)  # only now: many files are told by their number alone
+        if size > COPIED_BYTES:
+            return False
     return True
 
 
