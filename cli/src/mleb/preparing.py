@@ -31,6 +31,8 @@ class Options:
     """Where data lies."""
     raw_dir: Path | None
     """The user's raw data; nothing is downloaded then."""
+    link_raw: bool
+    """It may be made read-only and linked."""
     force: bool
     """Also what is prepared already."""
     keep_raw: bool
@@ -133,6 +135,7 @@ class _Work:
                 force=self.options.force,
                 keep_raw=self.options.keep_raw,
                 verify=self.options.verify,
+                link_raw=self.options.link_raw,
                 progress=partial(self._tell, competition.label),
             )
         except Exception as error:  # one that fails never stops the others

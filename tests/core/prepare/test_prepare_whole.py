@@ -74,6 +74,16 @@ def test_raw_dir_may_hold_a_folder_of_the_id(make_competition, raw, tmp_path):
     assert (data.public / "train.csv").is_file()
 
 
+def test_raw_files_are_linked_only_where_the_user_says_so(make_competition, raw, tmp_path):
+    (raw / "note.txt").write_text("kept\n")
+    (raw / "note.txt").chmod(0o644)
+    competition = make_competition(extra='\n[[prepare.copy]]\nfrom = "note.txt"\nto = "public/note.txt"\n')
+    copied = prepare(competition, tmp_path / "data", raw_dir=raw).public / "note.txt"
+    assert not copied.samefile(raw / "note.txt") and (raw / "note.txt").stat().st_mode & 0o777 == 0o644
+    linked = prepare(competition, tmp_path / "other", raw_dir=raw, link_raw=True, keep_raw=False).public / "note.txt"
+    assert linked.samefile(raw / "note.txt") and linked.stat().st_mode & 0o777 == 0o444
+
+
 def test_raw_data_in_the_data_directory_is_used(make_competition, raw, tmp_path):
     competition = make_competition()
     (tmp_path / "data" / "toy").mkdir(parents=True)

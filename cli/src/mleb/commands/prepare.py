@@ -31,6 +31,10 @@ def prepare_command(  # noqa: PLR0917
             metavar="DIR",
         ),
     ] = None,
+    link_raw: Annotated[
+        bool,
+        option("--link-raw", help="Make the files of --raw-dir read-only and link them where they would be copied."),
+    ] = False,
     data_dir: DataDir = None,
     edition: Edition = 1,
     keep_raw: Annotated[bool, option("--keep-raw/--no-keep-raw", help="Keep the raw data that mleb fetched.")] = True,
@@ -57,6 +61,7 @@ def prepare_command(  # noqa: PLR0917
     options = Options(
         data_dir=(data_dir or default_data_dir()).absolute(),
         raw_dir=raw_dir,
+        link_raw=link_raw,
         force=force,
         keep_raw=keep_raw,
         verify=not skip_verification,
@@ -66,6 +71,8 @@ def prepare_command(  # noqa: PLR0917
         registry = Registry()
         if sum((bool(ids), bool(split), lite, every)) > 1:
             raise UsageError("choose one of -c, --split, --lite and --all")
+        if link_raw and raw_dir is None:
+            raise UsageError("--link-raw goes with --raw-dir; raw data that mleb fetched is linked anyway")
         chosen = select(registry, list(registry.competitions) if every else ids, "low" if lite else split, edition)
         with Steps(len(chosen)) as steps:
             results = prepare_all(chosen, options, steps)

@@ -48,7 +48,7 @@ class Preparation:
     competition: Competition
     """The competition, in that edition."""
     own_raw: bool = False
-    """Whether raw is mleb's own download, so that its files may be hard linked (`copy_files(own=...)`)."""
+    """Whether raw is mleb's own or given for that, so that its files may be hard linked (`copy_files(own=...)`)."""
     progress: Callable[[str], None] = field(default=_silent)
     """Tells the user what is being done: a few words."""
 

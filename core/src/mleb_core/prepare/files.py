@@ -9,7 +9,7 @@ How a file comes to its place, the first way that works:
 2. a copy by the system (copy_file_range): on btrfs, XFS and the like it shares blocks and is independent afterwards;
 3. a copy by reading and writing.
 
-So the user's raw folder is never changed, not even its permissions.
+So the user's raw folder is never changed, not even its permissions, unless they say that it may be (`--link-raw`).
 """
 
 import errno
@@ -69,7 +69,7 @@ def copy_files(pairs: Iterable[Pair], *, own: bool = False) -> None:
 
     Args:
         pairs: (source, target) paths, each with a slash in it. Sources that are links count as what they point to.
-        own: the sources are mleb's own and may be made read-only and hard linked.
+        own: the sources are mleb's own, or given for that: they may be made read-only and hard linked.
 
     Raises:
         PreparationError: a source is missing or no file, or a target is there already.
