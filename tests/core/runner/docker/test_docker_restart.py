@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -114,7 +115,10 @@ class Daemon:
 def daemon(test_image: Image) -> Iterator[Daemon]:
     if os.geteuid() != 0 or not all(map(shutil.which, ("containerd", "dockerd", "unshare"))):
         cannot("an engine of its own needs root, dockerd and unshare")
-    found = Daemon(Path(tempfile.mkdtemp(prefix="mleb-d-")))
+    # Its name becomes a namespace of containerd, which refuses many of tempfile's names: `_` at an end, or two of them.
+    root = Path(tempfile.gettempdir(), f"mleb-d-{secrets.token_hex(4)}")
+    root.mkdir(mode=0o700)
+    found = Daemon(root)
     try:
         found.start("--live-restore")
         assert test_image.reference is not None
