@@ -15,7 +15,7 @@ from typing import Any
 
 from mleb_bwrap.groups import Groups, find_places
 from mleb_bwrap.process import Sandboxed, resident_bytes
-from mleb_bwrap.sandbox import describe, namespaces
+from mleb_bwrap.sandbox import Sandbox, describe, namespaces
 from mleb_core.agent import Scaffold, image_of
 from mleb_core.environments import python_for
 from mleb_core.errors import RunnerError, SandboxError
@@ -71,10 +71,12 @@ class BwrapRunner:
         options, change = namespaces(User.here(), network=False)
         mounts = ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]
         try:
-            done = subprocess.run(
-                ["bwrap", *options, *mounts, "--", *change, "/bin/sh", "-c", ":"],
-                check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd="/",
-            )  # fmt: skip
+            with contextlib.closing(Sandbox([*options, *mounts])) as probe:
+                probe.refuse_calls()
+                done = subprocess.run(
+                    ["bwrap", *probe.arguments, "--", *change, "/bin/sh", "-c", ":"], pass_fds=probe.fds,
+                    check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd="/",
+                )  # fmt: skip
         except FileNotFoundError:
             raise RunnerError("bubblewrap is not installed; run `sudo apt-get install bubblewrap`") from None
         if done.returncode != 0:

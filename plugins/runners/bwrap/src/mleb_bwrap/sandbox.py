@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from mleb_bwrap.calls import call_filter
 from mleb_bwrap.python import folders_of, hidden_packages, package_folder
 from mleb_core.agent import Launch, image_of
 from mleb_core.errors import RunnerError
@@ -62,6 +63,14 @@ class Sandbox:
         self.fds.append(fd)
         self.add("--perms", "0444", "--ro-bind-data", fd, target)
 
+    def refuse_calls(self) -> None:
+        """Refuse the system calls of calls.py."""
+        program = call_filter()
+        if program is not None:
+            fd = _memory(program)
+            self.fds.append(fd)
+            self.add("--seccomp", fd)
+
     def packed(self) -> int:
         """All options as a file that `--args` takes: what is in them shows in no list of processes."""
         fd = _memory(b"".join(os.fsencode(argument) + b"\0" for argument in self.arguments))
@@ -87,6 +96,7 @@ def describe(
         network = EVERYTHING in job.network
         options, change = namespaces(user, network=network)
         sandbox.add(*options)
+        sandbox.refuse_calls()
         shown = _system(sandbox, user, network=network)
         sandbox.add("--perms", "1777", "--size", bounds.tmp_bytes, "--tmpfs", "/tmp")
         sandbox.add("--proc", "/proc", "--dev", "/dev")
