@@ -109,6 +109,20 @@ def test_sockets_and_links_of_runs_that_are_over_go(temporary, tmp_path, monkeyp
     assert kept.channel_socket.exists() and leading.is_symlink() and (temporary / "mleb-other").exists()
 
 
+def test_sockets_of_which_none_says_whose_they_are_go_with_the_box_beside_them(temporary, tmp_path, monkeypatch):
+    layout, young = channel(tmp_path / "a", None), channel(tmp_path / "b", None)
+    (layout.channel / "mleb-0123456789abcdef").mkdir()
+    for one in (layout, young):
+        one.channel_state.unlink()
+    make_old(layout.channel)
+    assert find_leavings(tmp_path) == []  # of no run that is known
+    assert [leaving.path for leaving in find_leavings()] == [layout.channel]
+    # A later harness without a session finds what one with a session has left, and the other way round.
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "session"))
+    assert remove_leavings(find_leavings())[1] == []
+    assert not layout.channel.exists() and [*temporary.glob("mleb-*/*")] == [*temporary.glob(f"*/{young.channel.name}")]
+
+
 @pytest.mark.parametrize("trap", ["a link", "open to others"])
 def test_a_directory_that_others_could_have_made_is_left_alone(temporary, tmp_path, monkeypatch, trap):
     monkeypatch.setattr("mleb_core.temporary._YOUNG_S", -1.0)

@@ -1,7 +1,8 @@
 """What a harness that was killed has left among the machine's temporary files, and its removal.
 
     mleb-check-*       data for the submission checker; its harness holds a lock on it (flock)
-    mleb-<uid>/<run>   a run's sockets, and beside them <run>.json, which names the run's directory
+    mleb-<uid>/<run>   a run's sockets, and beside them <run>.json, which names the run's directory; without it: of a
+                       harness that was killed before it had written that
     mleb-<hash>        a short way (a link) to a run's temporary directory
 
 Nothing of a harness at work is touched, and nothing that a run which can be resumed needs.
@@ -119,13 +120,21 @@ def _links(temporary: Path, runs: Path | None) -> Iterator[Leaving]:
 
 def _channels(runs: Path | None) -> Iterator[Leaving]:
     # The directory is the same for all runs of this user; anybody may have made one of its name in /tmp.
-    folder = RunLayout(Path("/")).channel.parent
-    try:
-        status = folder.lstat()
-    except OSError:
-        return
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
-        return
+    for folder in _channel_folders():
+        with contextlib.suppress(OSError):
+            status = folder.lstat()
+            if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077:
+                yield from _channels_in(folder, runs)
+
+
+def _channel_folders() -> list[Path]:
+    """Where channels of this user's may be: a harness has had a session ($XDG_RUNTIME_DIR) or none."""
+    name = RunLayout(Path("/")).channel.parent.name
+    session = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
+    return [*dict.fromkeys((session / name, Path(tempfile.gettempdir(), name)))]
+
+
+def _channels_in(folder: Path, runs: Path | None) -> Iterator[Leaving]:
     for state in sorted(folder.glob("*.json")):
         try:
             run = Path(json.loads(state.read_bytes())["run"])
@@ -136,6 +145,11 @@ def _channels(runs: Path | None) -> Iterator[Leaving]:
             if state.with_suffix("").exists():
                 yield Leaving(state.with_suffix(""), why)
             yield Leaving(state, why)
+    if runs is None:
+        for path in sorted(folder.iterdir()):
+            nameless = re.fullmatch("[0-9a-f]{20}", path.name) and not path.with_suffix(".json").exists()
+            if nameless and _is_old_and_own(path, stat.S_ISDIR):
+                yield Leaving(path, "its harness was killed before it had said whose it is")
 
 
 def _why_over(run: Path) -> str | None:

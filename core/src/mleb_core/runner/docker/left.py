@@ -1,13 +1,12 @@
 """What an agent leaves in its place: collected into the run's directory, or cleared away before another attempt."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from mleb_core.layout import RunLayout
 from mleb_core.runner.agent_log import AgentLog
 from mleb_core.runner.collect import Collector
 from mleb_core.runner.docker.output import Output
-from mleb_core.runner.docker.place import read_record, remove_place
+from mleb_core.runner.docker.place import place_of, read_record, remove_place
 from mleb_core.runner.remove import remove_tree
 
 __all__ = ["clear_leftovers", "collect"]
@@ -21,7 +20,7 @@ def clear_leftovers(layout: RunLayout) -> None:
     """
     record = read_record(layout)
     if record is not None and layout.log.is_file():
-        printed = RunLayout(Path(record.place)).work_output
+        printed = place_of(layout, record).work_output
         if printed.is_file():
             Output(printed, layout.log, record.log_limit, record.log_start).close()
         else:

@@ -35,6 +35,7 @@ __all__ = [
     "data_of",
     "make_place",
     "new_place",
+    "place_of",
     "read_record",
     "remove_place",
 ]
@@ -96,6 +97,12 @@ def read_record(layout: RunLayout) -> Record | None:
         return Record(*numbers, str(found["box"]), str(found.get("place", layout.root)))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def place_of(layout: RunLayout, record: Record) -> RunLayout:
+    """Where the place of a run is now: its group may have been moved since the record was written."""
+    written = Path(record.place)
+    return RunLayout(layout.group.places / written.name if written.parent.name == layout.group.places.name else written)
 
 
 def new_place(layout: RunLayout) -> RunLayout:
@@ -179,8 +186,10 @@ def remove_place(layout: RunLayout) -> None:
         OSError: something cannot be removed.
     """
     record = read_record(layout)
-    if record is not None and (root := Path(record.place)).parent == layout.group.places:
-        if Path(record.box).name == f"mleb-{root.name}":
+    if record is not None and (root := place_of(layout, record).root).parent == layout.group.places:
+        # Where the place stands as it was written as well, the group was copied: the box is the other one's.
+        ours = Path(record.place) == root or not Path(record.place).exists()
+        if ours and Path(record.box).name == f"mleb-{root.name}":
             remove_tree(Path(record.box))
         remove_tree(root)
         with contextlib.suppress(OSError):  # other runs have theirs there
