@@ -8,12 +8,13 @@ from collections import Counter
 from pathlib import Path
 
 import docker
+import psutil
 import pytest
 
 from mleb_core.evaluate import EvalRequest, evaluate
 from mleb_core.prepare import prepare
 from mleb_core.registry import Registry
-from mleb_core.run import Limits, RunStatus
+from mleb_core.run import Limits, Run, RunStatus
 from mleb_core.runner.protocol import Stop
 from mleb_core.terms import Terms
 from mleb_core.testing.images import make_test_image
@@ -22,6 +23,9 @@ pytestmark = pytest.mark.docker
 
 DIABETES = "diabetes-progression"
 AT_ONCE = 64
+RUNS, WORKERS, SOME = 1000, 16, 200
+GROWTH = 48 * 1024**2
+"""Bytes by which the harness may grow from run SOME to run RUNS: what it keeps of a run is some kilobytes."""
 
 
 def open_handles() -> Counter[str]:
@@ -45,7 +49,12 @@ def containers(root: Path, *, running: bool) -> int:
 def left_over(root: Path, temporary: Path) -> Counter[str]:
     """What could leak, counted by kind."""
     with contextlib.closing(docker.from_env()) as client:
-        engine = Counter(networks=len(client.api.networks()), volumes=len(client.api.volumes()["Volumes"] or ()))
+        found = {"networks": client.api.networks(), "volumes": client.api.volumes()["Volumes"] or ()}
+    # Those with a label of another group are those of a test that goes on beside this one.
+    groups = {
+        kind: [(one["Labels"] or {}).get("mleb.group", root) for one in objects] for kind, objects in found.items()
+    }
+    engine = Counter({kind: sum(Path(one).is_relative_to(root) for one in named) for kind, named in groups.items()})
     return engine + Counter(
         containers=containers(root, running=False),
         threads=threading.active_count(),
@@ -63,25 +72,40 @@ def temporary(monkeypatch):
         yield Path(name)
 
 
-def test_64_containers_at_once_leave_nothing_behind(docker_engine, tmp_path, temporary):
+@pytest.fixture(scope="module")
+def asked(docker_engine, tmp_path_factory):
+    """What makes a request for runs of a command in containers of the test image."""
+    root = tmp_path_factory.mktemp("data")
     registry = Registry()
-    prepare(registry.competition(DIABETES), tmp_path / "data")
+    prepare(registry.competition(DIABETES), root)
     image = make_test_image()
 
-    def request(command: str, **fields: object) -> EvalRequest:
-        given = {"limits": Limits(time_s=600, memory_bytes=128 * 1024**2), "workers": AT_ONCE, **fields}
+    def request(output: Path, command: str, **fields: object) -> EvalRequest:
+        given = {"limits": Limits(time_s=600, memory_bytes=128 * 1024**2), **fields}
         return EvalRequest(
             agents=("command",),
             competitions=(DIABETES,),
-            data_dir=tmp_path / "data",
-            output=tmp_path / "runs",
+            data_dir=root,
+            output=output,
             runner="docker",
             terms=Terms(image=image),
             settings={"command": command},
             **given,  # type: ignore[arg-type]
         )
 
-    evaluate(request("true"), registry)  # what a process makes once and keeps is no leak
+    return registry, request
+
+
+def assert_nothing_more(before: Counter[str], root: Path, temporary: Path) -> None:
+    until = time.monotonic() + 60
+    while (after := left_over(root, temporary)) - before and time.monotonic() < until:
+        time.sleep(0.5)  # connections that are being closed
+    assert after - before == Counter()
+
+
+def test_64_containers_at_once_leave_nothing_behind(asked, tmp_path, temporary):
+    registry, request = asked
+    evaluate(request(tmp_path, "true"), registry)  # what a process makes once and keeps is no leak
     before, most, stop, over = left_over(tmp_path, temporary), 0, Stop(), threading.Event()
 
     def watch() -> None:
@@ -93,13 +117,31 @@ def test_64_containers_at_once_leave_nothing_behind(docker_engine, tmp_path, tem
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        report = evaluate(request("sleep 500", seeds=AT_ONCE), registry, stop=stop)
+        report = evaluate(request(tmp_path, "sleep 500", seeds=AT_ONCE, workers=AT_ONCE), registry, stop=stop)
     finally:
         over.set()
         watcher.join()
     assert most == AT_ONCE
     assert {run.status for run in report.runs} <= {RunStatus.INTERRUPTED}
-    until = time.monotonic() + 20
-    while (after := left_over(tmp_path, temporary)) - before and time.monotonic() < until:
-        time.sleep(0.5)  # connections that are being closed
-    assert after - before == Counter()
+    assert_nothing_more(before, tmp_path, temporary)
+
+
+def test_1000_short_runs_leave_nothing_behind_in_memory_that_stays_the_same(asked, tmp_path, temporary):
+    registry, request = asked
+    evaluate(request(tmp_path, "true", seeds=2), registry)
+    before, memory, ended = left_over(tmp_path, temporary), [], 0
+    process, lock = psutil.Process(), threading.Lock()
+
+    def count(changed: Run) -> None:
+        nonlocal ended
+        with lock:
+            if changed.status is RunStatus.FINISHED:
+                ended += 1
+                if ended in (SOME, RUNS):
+                    memory.append(process.memory_info().rss)
+
+    report = evaluate(request(tmp_path, "true", seeds=RUNS, workers=WORKERS), registry, on_change=count)
+    assert Counter(run.status for run in report.runs) == {RunStatus.FINISHED: RUNS}
+    at_some, in_the_end = memory
+    assert in_the_end - at_some < GROWTH
+    assert_nothing_more(before, tmp_path, temporary)
