@@ -51,10 +51,10 @@ def left_over(root: Path, temporary: Path) -> Counter[str]:
     with contextlib.closing(docker.from_env()) as client:
         found = {"networks": client.api.networks(), "volumes": client.api.volumes()["Volumes"] or ()}
     # Those with a label of another group are those of a test that goes on beside this one.
-    groups = {
-        kind: [(one["Labels"] or {}).get("mleb.group", root) for one in objects] for kind, objects in found.items()
-    }
-    engine = Counter({kind: sum(Path(one).is_relative_to(root) for one in named) for kind, named in groups.items()})
+    engine: Counter[str] = Counter()
+    for kind, objects in found.items():
+        groups = [Path((one["Labels"] or {}).get("mleb.group", root)) for one in objects]
+        engine[kind] = sum(group.is_relative_to(root) for group in groups)
     return engine + Counter(
         containers=containers(root, running=False),
         threads=threading.active_count(),
